@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+/// @title Inclusion in a SHA-256 tree
+/// @notice RFC 9162, section 2.1.3.2: leaves carry the tag 0x00, inner nodes 0x01, so neither passes for the other.
+library MerkleTree {
+    /// @notice Whether `leaf` stands at `index` of the tree of `size` leaves with this `root`.
+    /// @dev False, never a revert, for a path of the wrong length or an index outside the tree.
+    function includes(bytes32 root, uint256 size, bytes32 leaf, uint256 index, bytes32[] calldata path)
+        internal
+        pure
+        returns (bool)
+    {
+        if (index >= size) return false;
+        uint256 last = size - 1;
+        bytes32 node = leaf;
+        for (uint256 i = 0; i < path.length; ++i) {
+            if (last == 0) return false;
+            if (index & 1 == 1 || index == last) {
+                node = parentOf(path[i], node);
+                while (index & 1 == 0 && index != 0) {
+                    index >>= 1;
+                    last >>= 1;
+                }
+            } else {
+                node = parentOf(node, path[i]);
+            }
+            index >>= 1;
+            last >>= 1;
+        }
+        return last == 0 && node == root;
+    }
+
+    /// @notice The leaf of a 32-byte value: H(0x00 ‖ value).
+    function leafOf(bytes32 value) internal pure returns (bytes32) {
+        return sha256(abi.encodePacked(bytes1(0x00), value));
+    }
+
+    /// @notice The node above two nodes: H(0x01 ‖ left ‖ right).
+    function parentOf(bytes32 left, bytes32 right) internal pure returns (bytes32) {
+        return sha256(abi.encodePacked(bytes1(0x01), left, right));
+    }
+}
