@@ -1,0 +1,138 @@
+"""Who may read what, for which purpose, until when; by transaction or by signature."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eth_account.signers.local import LocalAccount
+
+from medibridge.chain.contract import BoundContract
+from medibridge.chain.events import (
+    Decided,
+    DelegateAppointed,
+    DelegateRemoved,
+    Granted,
+    KeyringReplaced,
+    Revoked,
+)
+from medibridge.chain.values import Consent, Decision, Grant, Revocation, Signed, classes_in, purposes_in
+from medibridge.ids import Address, DataClass, Digest, Lane, PurposeOfUse
+
+__all__ = ["Consents"]
+
+_BY_DELEGATE = 1
+
+
+class Consents(BoundContract):
+    """Consents and keyrings. Nobody administers them; revoking always works (protocol, section 5)."""
+
+    NAME = "Consents"
+
+    def grant(self, account: LocalAccount, given: Grant) -> Granted:
+        """Give a consent, by the patient's or a living delegate's own transaction."""
+        return self._write(account, Granted, "grant", given.as_abi())
+
+    def grant_for(self, relayer: LocalAccount, given: Grant, signed: Signed) -> Granted:
+        """Submit a consent that was signed with `sign_grant`; the relayer pays."""
+        return self._write(relayer, Granted, "grantFor", given.as_abi(), signed.as_abi())
+
+    def revoke(self, account: LocalAccount, revocation: Revocation) -> Revoked:
+        """Take a consent back, by the patient's or a living delegate's own transaction."""
+        return self._write(account, Revoked, "revoke", revocation.as_abi())
+
+    def revoke_for(self, relayer: LocalAccount, revocation: Revocation, signed: Signed) -> Revoked:
+        """Submit a revocation that was signed with `sign_revocation`; the relayer pays."""
+        return self._write(relayer, Revoked, "revokeFor", revocation.as_abi(), signed.as_abi())
+
+    def replace_keyring(self, account: LocalAccount, patient: Address, old: Digest, new: Digest) -> KeyringReplaced:
+        """Publish a keyring without changing a consent: the first one, or a rotation that was due."""
+        return self._write(account, KeyringReplaced, "replaceKeyring", patient, old, new)
+
+    def appoint_delegate(self, patient: LocalAccount, delegate: Address, ends_at: int) -> DelegateAppointed:
+        """Let a parent or carer act for the patient until `ends_at`, seconds since 1970."""
+        return self._write(patient, DelegateAppointed, "appointDelegate", delegate, ends_at)
+
+    def remove_delegate(self, patient: LocalAccount, delegate: Address, old: Digest, new: Digest) -> DelegateRemoved:
+        """End a delegate's power at once; the keyring follows the rule of `revoke`."""
+        return self._write(patient, DelegateRemoved, "removeDelegate", delegate, old, new)
+
+    def decide(
+        self, asker: LocalAccount, patient: Address, grantee: Address, data_class: DataClass, purpose: PurposeOfUse
+    ) -> Decided:
+        """Ask, and write the answer, permit or deny, into the audit trail in the asker's name."""
+        return self._write(asker, Decided, "decide", patient, grantee, int(data_class), int(purpose))
+
+    def permits(self, patient: Address, grantee: Address, data_class: DataClass, purpose: PurposeOfUse) -> Decision:
+        """Whether the grantee may read this now, and why not."""
+        return Decision(self._read("permits", patient, grantee, int(data_class), int(purpose)))
+
+    def consent_of(self, patient: Address, grantee: Address, lane: Lane) -> Consent:
+        """The consent as it stands."""
+        classes, purposes, start, end, version, changed_at, flags = self._read(
+            "consentOf", patient, grantee, int(lane)
+        )
+        return Consent(
+            classes_in(classes), purposes_in(purposes), start, end, version, changed_at, bool(flags & _BY_DELEGATE)
+        )
+
+    def keyring_of(self, patient: Address) -> Digest:
+        """The digest of the patient's keyring, or the mark that a rotation is due; zero bytes where none was."""
+        return Digest(self._read("keyringOf", patient))
+
+    def delegate_ends_at(self, patient: Address, delegate: Address) -> int:
+        """First second in which the delegate may no longer act; 0 where it never might."""
+        return int(self._read("delegateEndsAt", patient, delegate))
+
+    def granted(self, *, patient: Address | None = None, grantee: Address | None = None) -> list[Granted]:
+        """All grants of a patient, or to a grantee, oldest first; later ones may have replaced them."""
+        return self._past(Granted, **_given(patient=patient, grantee=grantee))
+
+    def decided(self, patient: Address) -> list[Decided]:
+        """The patient's audit trail, oldest first."""
+        return self._past(Decided, patient=patient)
+
+    def sign_grant(self, account: LocalAccount, given: Grant, *, version: int, deadline: int) -> Signed:
+        """Sign a consent for somebody else to submit (EIP-712).
+
+        `version` is the signing time, not later than the newest block; `deadline` the last second in
+        which it may be submitted; both seconds since 1970.
+        """
+        return self._sign(account, "Grant", given.as_abi(), version, deadline)
+
+    def sign_revocation(self, account: LocalAccount, revocation: Revocation, *, version: int, deadline: int) -> Signed:
+        """Sign a revocation for somebody else to submit (EIP-712); see `sign_grant`."""
+        return self._sign(account, "Revocation", revocation.as_abi(), version, deadline)
+
+    def _sign(
+        self, account: LocalAccount, struct: str, values: tuple[Any, ...], version: int, deadline: int
+    ) -> Signed:
+        types = _TYPES[struct]
+        message = dict(zip((field["name"] for field in types), (*values, version, deadline), strict=True))
+        domain = {
+            "name": "MediBridge Consents",
+            "version": "1",
+            "chainId": self._chain.chain_id(),
+            "verifyingContract": self.address,
+        }
+        signed = account.sign_typed_data(domain, {struct: types}, message)
+        return Signed(Address(account.address), version, deadline, bytes(signed.signature))
+
+
+def _struct(definition: str) -> list[dict[str, str]]:
+    return [dict(zip(("type", "name"), field.split(), strict=True)) for field in definition.split(",")]
+
+
+_TYPES = {
+    "Grant": _struct(
+        "address patient,address grantee,uint32 classes,uint32 purposes,uint40 start,uint40 end,"
+        "bytes32 oldKeyring,bytes32 newKeyring,uint40 version,uint40 deadline"
+    ),
+    "Revocation": _struct(
+        "address patient,address grantee,uint8 lane,bytes32 oldKeyring,bytes32 newKeyring,uint40 version,"
+        "uint40 deadline"
+    ),
+}
+
+
+def _given(**filters: Address | None) -> dict[str, Address]:
+    return {name: value for name, value in filters.items() if value is not None}

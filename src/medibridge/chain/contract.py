@@ -1,0 +1,105 @@
+"""What every contract class shares: read, write one event, look up past events."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from functools import cache
+from importlib.resources import files
+from typing import Any, ClassVar, TypeVar
+
+from eth_account.signers.local import LocalAccount
+from web3.contract.contract import ContractConstructor
+from web3.logs import DISCARD
+
+from medibridge.chain.connection import Chain
+from medibridge.chain.facts import Event
+from medibridge.errors import ChainError
+from medibridge.ids import Address
+
+__all__ = ["BoundContract", "artifact", "deployed"]
+
+E = TypeVar("E", bound=Event)
+
+_BLOCKS_AT_ONCE = 10_000  # what public nodes answer in one eth_getLogs
+
+
+@cache
+def artifact(name: str) -> dict[str, Any]:
+    """ABI and bytecode of a contract, as ``scripts/export_artifacts.py`` wrote them."""
+    text = files("medibridge.chain").joinpath("artifacts", f"{name}.json").read_text("utf-8")
+    content: dict[str, Any] = json.loads(text)
+    return content
+
+
+def deployed(chain: Chain, deployer: LocalAccount, name: str, *arguments: Any) -> Address:
+    """Deploy a contract; where it lives. Raises what `Chain.send` raises."""
+    built = artifact(name)
+    constructor: ContractConstructor = chain.web3.eth.contract(
+        abi=built["abi"], bytecode=built["bytecode"]
+    ).constructor(*arguments)
+    receipt = chain.send(deployer, constructor)
+    return Address(str(receipt["contractAddress"]))
+
+
+class BoundContract:
+    """A deployed contract with its verbs. Making one does no I/O.
+
+    Every verb that changes state takes the account that signs and pays, and returns the event that it
+    caused. All raise the subclasses of `Refusal` that the contract's documentation names, and what
+    `Chain.send` raises.
+    """
+
+    NAME: ClassVar[str]
+
+    def __init__(self, chain: Chain, address: Address, *, since_block: int = 0) -> None:
+        self._chain = chain
+        self._since_block = since_block
+        self._contract = chain.web3.eth.contract(
+            address=chain.web3.to_checksum_address(address), abi=artifact(self.NAME)["abi"]
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.address!r})"
+
+    @property
+    def address(self) -> Address:
+        """Where the contract lives."""
+        return Address(self._contract.address)
+
+    def _read(self, function: str, *arguments: Any) -> Any:
+        return self._chain.ask(lambda: self._contract.functions[function](*arguments).call())
+
+    def _write(self, account: LocalAccount, event: type[E], function: str, *arguments: Any) -> E:
+        call = self._chain.ask(lambda: self._contract.functions[function](*arguments))
+        receipt = self._chain.send(account, call)
+        for log in self._contract.events[event.__name__]().process_receipt(receipt, errors=DISCARD):
+            if log["address"] == self._contract.address:
+                return _typed(event, log["args"])
+        raise ChainError(f"{function} was mined without its event {event.__name__}; is the deployment the right one?")
+
+    def _past(self, event: type[E], **filters: Any) -> list[E]:
+        """Past events of this contract since its deployment, oldest first; filters name indexed fields."""
+        newest = self._chain.block_number()
+        found: list[E] = []
+        for first in range(self._since_block, newest + 1, _BLOCKS_AT_ONCE):
+            last = min(first + _BLOCKS_AT_ONCE - 1, newest)
+            logs = self._chain.ask(
+                lambda first=first, last=last: list(
+                    self._contract.events[event.__name__]().get_logs(
+                        from_block=first, to_block=last, argument_filters=filters
+                    )
+                )
+            )
+            found += [_typed(event, log["args"]) for log in logs]
+        return found
+
+
+def _typed(event: type[E], arguments: Any) -> E:
+    """Event fields come in the order of the Solidity event."""
+    names = [field.name for field in fields(event)]  # type: ignore[arg-type]
+    return event(**dict(zip(names, (_plain(value) for value in arguments.values()), strict=True)))
+
+
+def _plain(value: Any) -> Any:
+    return bytes(value) if isinstance(value, bytes) else value

@@ -1,0 +1,119 @@
+"""Where the contracts live on a chain, and how they get there."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from eth_account.signers.local import LocalAccount
+
+from medibridge.chain.connection import Chain
+from medibridge.chain.consents import Consents
+from medibridge.chain.contract import deployed
+from medibridge.chain.data_sales import DataSales, Token
+from medibridge.chain.institutions import Institutions, KeyCards
+from medibridge.chain.records import Records
+from medibridge.errors import ContractsMissing, UsageError
+from medibridge.ids import Address, address
+
+__all__ = ["FEE_IN_BPS", "Deployment", "System", "deploy"]
+
+FEE_IN_BPS = 250
+"""What the treasury keeps of each price, in hundredths of a percent."""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Addresses by contract, the chain they are on and the block before the first of them."""
+
+    chain_id: int
+    block: int
+    governance: Address
+    institutions: Address
+    key_cards: Address
+    records: Address
+    consents: Address
+    data_sales: Address
+    token: Address
+
+    def to_json(self) -> str:
+        """As a small JSON file, such as ``deployments/31337.json``."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Deployment:
+        """Read what `to_json` wrote. Raises `UsageError`."""
+        try:
+            values = json.loads(text)
+            numbers = {name: int(values.pop(name)) for name in ("chain_id", "block")}
+            return cls(**numbers, **{name: address(value) for name, value in values.items()})
+        except (ValueError, TypeError, KeyError, AttributeError) as exc:
+            raise UsageError("this is no deployment file; run scripts/deploy.py to write one") from exc
+
+
+class System:
+    """All contracts of one deployment behind one chain. Making one does no I/O; `check` does."""
+
+    def __init__(self, chain: Chain, deployment: Deployment) -> None:
+        self.chain = chain
+        self.deployment = deployment
+        since = deployment.block
+        self.institutions = Institutions(chain, deployment.institutions, since_block=since)
+        self.key_cards = KeyCards(chain, deployment.key_cards, since_block=since)
+        self.records = Records(chain, deployment.records, since_block=since)
+        self.consents = Consents(chain, deployment.consents, since_block=since)
+        self.data_sales = DataSales(chain, deployment.data_sales, since_block=since)
+        self.token = Token(chain, deployment.token, since_block=since)
+
+    def __repr__(self) -> str:
+        return f"System({self.chain!r})"
+
+    def check(self) -> System:
+        """Itself, once the contracts are seen on the chain. Raises `ContractsMissing`."""
+        actual = self.chain.chain_id()
+        if actual != self.deployment.chain_id:
+            raise ContractsMissing(
+                f"the deployment is for chain {self.deployment.chain_id}, the node is on {actual}; "
+                "connect to the other chain or deploy here with scripts/deploy.py"
+            )
+        for contract in (self.institutions, self.key_cards, self.records, self.consents, self.data_sales):
+            if not self.chain.has_code(contract.address):
+                raise ContractsMissing(
+                    f"there is no {contract.NAME} at {contract.address} on chain {actual}; "
+                    "deploy the contracts there with scripts/deploy.py"
+                )
+        return self
+
+
+def deploy(
+    chain: Chain,
+    deployer: LocalAccount,
+    *,
+    treasury: Address | None = None,
+    fee_in_bps: int = FEE_IN_BPS,
+    token: Address | None = None,
+) -> System:
+    """Deploy every contract, from the lowest to the highest, and allow the token.
+
+    The deployer becomes the administrator, and the treasury unless another is given. Without a `token` a
+    `TestDollar` is deployed, for local chains. Raises what `Chain.send` raises.
+    """
+    block = chain.block_number()
+    admin = Address(deployer.address)
+    governance = deployed(chain, deployer, "Governance", admin)
+    institutions = deployed(chain, deployer, "Institutions", governance)
+    key_cards = deployed(chain, deployer, "KeyCards")
+    records = deployed(chain, deployer, "Records", institutions)
+    consents = deployed(chain, deployer, "Consents")
+    data_sales = deployed(
+        chain, deployer, "DataSales", governance, institutions, records, consents, fee_in_bps, treasury or admin
+    )
+    token = token or deployed(chain, deployer, "TestDollar", admin)
+    system = System(
+        chain,
+        Deployment(
+            chain.chain_id(), block, governance, institutions, key_cards, records, consents, data_sales, token
+        ),
+    )
+    system.data_sales.allow_token(deployer, token)
+    return system
