@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from ast import literal_eval
 from collections.abc import Callable
+from functools import partial
 from threading import Lock
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -39,6 +40,7 @@ T = TypeVar("T")
 
 _RAISE_FEES = 1.25  # nodes replace a waiting transaction for at least an eighth more (EIP-1559 mempools)
 _ATTEMPTS = 3
+_LOCAL_CHAINS = {1337, 31337, 131277322940537}  # Ganache, Anvil, eth-tester: one node, no reorganisation
 _ETH_TESTER_REVERTED = "execution reverted: "  # what follows is the repr of the revert data, as bytes
 _IN_PROCESS = {"eth", "eth_tester", "eth_utils"}  # packages whose errors the chain in this process lets through
 
@@ -72,8 +74,8 @@ class Chain:
     @classmethod
     def in_process(cls) -> Chain:
         """A fresh chain inside this process (eth-tester on py-evm). Needs the extra ``demo``."""
-        from eth_tester import EthereumTester, PyEVMBackend
-        from web3.providers.eth_tester import EthereumTesterProvider
+        from eth_tester import EthereumTester, PyEVMBackend  # noqa: PLC0415 - py-evm is an extra, and slow to import
+        from web3.providers.eth_tester import EthereumTesterProvider  # noqa: PLC0415
 
         return cls(EthereumTesterProvider(EthereumTester(PyEVMBackend())), place="the chain in this process")
 
@@ -95,6 +97,10 @@ class Chain:
                 f"{self._place} was on chain {self._chain_id} and is now on {current}; connect again and check the node"
             )
         return current
+
+    def confirmations(self) -> int:
+        """Blocks to wait until a purchase is taken as final: 64 (two epochs of Ethereum), none on a local chain."""
+        return 0 if self.chain_id() in _LOCAL_CHAINS else 64
 
     def now(self) -> int:
         """The newest block's time, seconds since 1970: the only clock that contracts know."""
@@ -168,14 +174,14 @@ class Chain:
         """Send until mined: the same nonce with higher fees each time, so it takes effect at most once."""
         hashes: list[HexStr] = []
         for _ in range(_ATTEMPTS):
-            signed = account.sign_transaction(built)  # type: ignore[no-untyped-call]
+            signed = account.sign_transaction(dict(built))  # type: ignore[arg-type]
             hashes.append(HexStr(signed.hash.to_0x_hex()))
             self._broadcast(signed.raw_transaction)
             receipt = self._wait(hashes)
             if receipt is not None:
                 return receipt
-            for fee in ("maxFeePerGas", "maxPriorityFeePerGas"):
-                built[fee] = Wei(int(built[fee] * _RAISE_FEES) + 1)  # type: ignore[literal-required]
+            built["maxFeePerGas"] = _raised(built["maxFeePerGas"])
+            built["maxPriorityFeePerGas"] = _raised(built["maxPriorityFeePerGas"])
         raise TransactionLost(
             f"{self._place} took the transaction but did not mine it in {_ATTEMPTS * self._patience:.0f} seconds; "
             "it may still be mined: look again before repeating the command"
@@ -196,7 +202,7 @@ class Chain:
         while time.monotonic() < until:
             for each in hashes:
                 try:
-                    return self.ask(lambda each=each: self._web3.eth.get_transaction_receipt(each))
+                    return self.ask(partial(self._web3.eth.get_transaction_receipt, each))
                 except ChainError as exc:
                     if not isinstance(exc.__cause__, TransactionNotFound | TimeExhausted):
                         raise
@@ -212,6 +218,10 @@ class Chain:
         if data := _revert_data(exc):
             return refusal_from(data, REFUSALS)
         return ChainError(f"{self._place} refused the request ({type(exc).__name__}); look at the node's log")
+
+
+def _raised(fee: Wei | str) -> Wei:
+    return Wei(int(int(fee) * _RAISE_FEES) + 1)
 
 
 def _revert_data(exc: Exception) -> bytes:

@@ -6,7 +6,7 @@ from typing import Any
 
 from eth_account.signers.local import LocalAccount
 
-from medibridge.chain.contract import BoundContract
+from medibridge.chain.contract import BoundContract, Past
 from medibridge.chain.events import (
     Decided,
     DelegateAppointed,
@@ -68,9 +68,7 @@ class Consents(BoundContract):
 
     def consent_of(self, patient: Address, grantee: Address, lane: Lane) -> Consent:
         """The consent as it stands."""
-        classes, purposes, start, end, version, changed_at, flags = self._read(
-            "consentOf", patient, grantee, int(lane)
-        )
+        classes, purposes, start, end, version, changed_at, flags = self._read("consentOf", patient, grantee, int(lane))
         return Consent(
             classes_in(classes), purposes_in(purposes), start, end, version, changed_at, bool(flags & _BY_DELEGATE)
         )
@@ -85,11 +83,20 @@ class Consents(BoundContract):
 
     def granted(self, *, patient: Address | None = None, grantee: Address | None = None) -> list[Granted]:
         """All grants of a patient, or to a grantee, oldest first; later ones may have replaced them."""
-        return self._past(Granted, **_given(patient=patient, grantee=grantee))
+        return [past.event for past in self._past(Granted, _given(patient=patient, grantee=grantee))]
 
     def decided(self, patient: Address) -> list[Decided]:
         """The patient's audit trail, oldest first."""
-        return self._past(Decided, patient=patient)
+        return [past.event for past in self._past(Decided, {"patient": patient})]
+
+    def keyrings(self, patient: Address) -> list[tuple[int, Digest]]:
+        """Every value of the patient's keyring so far, oldest first, with the number of its block."""
+        told: list[Past[Any]] = []
+        for event in (Granted, Revoked, KeyringReplaced, DelegateRemoved):
+            told += self._past(event, {"patient": patient})
+        return [
+            (past.block, Digest(past.event.keyring)) for past in sorted(told, key=lambda past: (past.block, past.index))
+        ]
 
     def sign_grant(self, account: LocalAccount, given: Grant, *, version: int, deadline: int) -> Signed:
         """Sign a consent for somebody else to submit (EIP-712).
@@ -103,9 +110,7 @@ class Consents(BoundContract):
         """Sign a revocation for somebody else to submit (EIP-712); see `sign_grant`."""
         return self._sign(account, "Revocation", revocation.as_abi(), version, deadline)
 
-    def _sign(
-        self, account: LocalAccount, struct: str, values: tuple[Any, ...], version: int, deadline: int
-    ) -> Signed:
+    def _sign(self, account: LocalAccount, struct: str, values: tuple[Any, ...], version: int, deadline: int) -> Signed:
         types = _TYPES[struct]
         message = dict(zip((field["name"] for field in types), (*values, version, deadline), strict=True))
         domain = {

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
-from functools import cache
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache, partial
 from importlib.resources import files
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from eth_account.signers.local import LocalAccount
 from web3.contract.contract import ContractConstructor
@@ -17,9 +18,19 @@ from medibridge.chain.facts import Event
 from medibridge.errors import ChainError
 from medibridge.ids import Address
 
-__all__ = ["BoundContract", "artifact", "deployed"]
+__all__ = ["BoundContract", "Past", "artifact", "deployed"]
 
 E = TypeVar("E", bound=Event)
+
+
+@dataclass(frozen=True)
+class Past(Generic[E]):
+    """An event with its place on the chain: the block's number, and the log's within the block."""
+
+    block: int
+    index: int
+    event: E
+
 
 _BLOCKS_AT_ONCE = 10_000  # what public nodes answer in one eth_getLogs
 
@@ -78,26 +89,30 @@ class BoundContract:
                 return _typed(event, log["args"])
         raise ChainError(f"{function} was mined without its event {event.__name__}; is the deployment the right one?")
 
-    def _past(self, event: type[E], **filters: Any) -> list[E]:
-        """Past events of this contract since its deployment, oldest first; filters name indexed fields."""
-        newest = self._chain.block_number()
-        found: list[E] = []
+    def _past(
+        self, event: type[E], filters: Mapping[str, object] | None = None, *, confirmations: int = 0
+    ) -> list[Past[E]]:
+        """Past events of this contract since its deployment, oldest first; filters name indexed fields.
+
+        Of the newest `confirmations` blocks none is told.
+        """
+        newest = self._chain.block_number() - confirmations
+        found: list[Past[E]] = []
         for first in range(self._since_block, newest + 1, _BLOCKS_AT_ONCE):
-            last = min(first + _BLOCKS_AT_ONCE - 1, newest)
-            logs = self._chain.ask(
-                lambda first=first, last=last: list(
-                    self._contract.events[event.__name__]().get_logs(
-                        from_block=first, to_block=last, argument_filters=filters
-                    )
-                )
+            query = partial(
+                self._contract.events[event.__name__]().get_logs,
+                from_block=first,
+                to_block=min(first + _BLOCKS_AT_ONCE - 1, newest),
+                argument_filters=dict(filters or {}),
             )
-            found += [_typed(event, log["args"]) for log in logs]
+            logs = list(self._chain.ask(query))
+            found += [Past(log["blockNumber"], log["logIndex"], _typed(event, log["args"])) for log in logs]
         return found
 
 
 def _typed(event: type[E], arguments: Any) -> E:
     """Event fields come in the order of the Solidity event."""
-    names = [field.name for field in fields(event)]  # type: ignore[arg-type]
+    names = [field.name for field in fields(event)]
     return event(**dict(zip(names, (_plain(value) for value in arguments.values()), strict=True)))
 
 

@@ -51,7 +51,9 @@ class Token(BoundContract):
         """Make money. Only on local chains, and only the token's owner."""
         return self._write(owner, Transfer, "mint", to, amount)
 
-    def sign_permit(self, account: LocalAccount, spender: Address, amount: int, deadline: int) -> tuple[int, bytes, bytes]:
+    def sign_permit(
+        self, account: LocalAccount, spender: Address, amount: int, deadline: int
+    ) -> tuple[int, bytes, bytes]:
         """Sign an approval for somebody else to submit (ERC-2612): v, r and s."""
         types = [
             {"name": "owner", "type": "address"},
@@ -160,16 +162,19 @@ class DataSales(BoundContract):
 
     def listed(self, *, seller: Address | None = None) -> list[Listed]:
         """All offers ever made, oldest first; of one seller only, where one is given."""
-        return self._past(Listed, **({} if seller is None else {"seller": seller}))
+        return [past.event for past in self._past(Listed, {} if seller is None else {"seller": seller})]
 
-    def bought(self, **filters: bytes | Address) -> list[Bought]:
-        """All purchases, oldest first; filter by `orderId`, `listingId` or `buyer`."""
-        return self._past(Bought, **filters)
+    def bought(self, *, confirmations: int = 0, **filters: bytes | Address) -> list[Bought]:
+        """All purchases, oldest first; filter by `orderId`, `listingId` or `buyer`.
+
+        Those in the newest `confirmations` blocks are left out.
+        """
+        return [past.event for past in self._past(Bought, filters, confirmations=confirmations)]
 
     def delivered(self, order_id: OrderId) -> Delivered | None:
         """The delivery of an order, if there is one."""
-        return next(iter(self._past(Delivered, orderId=order_id)), None)
+        return next((past.event for past in self._past(Delivered, {"orderId": order_id})), None)
 
     def settled(self, order_id: OrderId) -> Settled | None:
         """The settlement of an order, if there is one."""
-        return next(iter(self._past(Settled, orderId=order_id)), None)
+        return next((past.event for past in self._past(Settled, {"orderId": order_id})), None)

@@ -45,8 +45,8 @@ class Deployment:
         """Read what `to_json` wrote. Raises `UsageError`."""
         try:
             values = json.loads(text)
-            numbers = {name: int(values.pop(name)) for name in ("chain_id", "block")}
-            return cls(**numbers, **{name: address(value) for name, value in values.items()})
+            chain_id, block = int(values.pop("chain_id")), int(values.pop("block"))
+            return cls(chain_id, block, **{name: address(value) for name, value in values.items()})
         except (ValueError, TypeError, KeyError, AttributeError) as exc:
             raise UsageError("this is no deployment file; run scripts/deploy.py to write one") from exc
 
@@ -111,9 +111,7 @@ def deploy(
     token = token or deployed(chain, deployer, "TestDollar", admin)
     system = System(
         chain,
-        Deployment(
-            chain.chain_id(), block, governance, institutions, key_cards, records, consents, data_sales, token
-        ),
+        Deployment(chain.chain_id(), block, governance, institutions, key_cards, records, consents, data_sales, token),
     )
     system.data_sales.allow_token(deployer, token)
     return system

@@ -41,12 +41,17 @@ def refusal_from(data: bytes, known: Iterable[type[NamedRefusal]]) -> Refusal:
     """The refusal in a call's revert data (Solidity documentation, "Revert"): `NamedRefusal` where it is known."""
     selector, body = data[:4], data[4:]
     for kind in known:
-        if kind.SELECTOR == selector:
+        if selector == kind.SELECTOR:
             try:
                 values = decode(kind.TYPES, body)
             except DecodingError:
                 break
-            return kind(*(address(value) if type_ == "address" else value for type_, value in zip(kind.TYPES, values, strict=True)))
+            return kind(
+                *(
+                    address(value) if type_ == "address" else value
+                    for type_, value in zip(kind.TYPES, values, strict=True)
+                )
+            )
     return Refusal(
         f"a contract refused the call for a reason that this version does not know ({selector.hex() or 'none given'}); "
         "check that the deployment is the right one"

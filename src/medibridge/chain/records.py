@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from eth_account.signers.local import LocalAccount
 
-from medibridge.chain.contract import BoundContract
+from medibridge.chain.contract import BoundContract, Past
 from medibridge.chain.events import BatchDeposited
 from medibridge.ids import Address, Digest, RecordDescription
 
@@ -30,9 +30,9 @@ class Records(BoundContract):
         """Whether the record's custodian has deposited it there (RFC 9162, section 2.1.3.2)."""
         return bool(self._read("isDeposited", record_as_abi(record), (root, index, list(path))))
 
-    def deposits(self, custodian: Address | None = None) -> list[BatchDeposited]:
+    def deposits(self, custodian: Address | None = None) -> list[Past[BatchDeposited]]:
         """All deposits, oldest first; of one custodian only, where one is given."""
-        return self._past(BatchDeposited, **({} if custodian is None else {"custodian": custodian}))
+        return self._past(BatchDeposited, {} if custodian is None else {"custodian": custodian})
 
 
 def record_as_abi(record: RecordDescription) -> tuple[object, ...]:

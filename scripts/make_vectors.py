@@ -1,0 +1,408 @@
+"""Write the golden vectors that the Python and the Solidity tests both read.
+
+    python scripts/make_vectors.py
+
+Each file of tests/vectors has one function here, listed in `FILES`, that returns what is in
+it; bytes become hexadecimal with 0x. Nothing is random (what HPKE sealed once is kept as it
+was), so a test can make every file again and compare. The sealing vectors are computed the
+obvious way, straight from the formulas of the protocol, and not with the library that they are
+to check.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import cbor2
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from eth_utils.crypto import keccak
+
+VECTORS = Path(__file__).parent.parent / "tests" / "vectors"
+
+
+def hashed(*parts: bytes) -> bytes:
+    """``H`` of the protocol: SHA-256 of the concatenation."""
+    return sha256(b"".join(parts)).digest()
+
+
+def u64(number: int) -> bytes:
+    """Eight bytes, big-endian."""
+    return number.to_bytes(8, "big")
+
+
+def tree_root(leaves: list[bytes]) -> bytes:
+    """MTH of RFC 9162, section 2.1.1, over hashed leaves; recursive as it stands there."""
+    if len(leaves) == 1:
+        return leaves[0]
+    k = 1 << (len(leaves) - 1).bit_length() - 1
+    return hashed(b"\x01", tree_root(leaves[:k]), tree_root(leaves[k:]))
+
+
+def tree_path(index: int, leaves: list[bytes]) -> list[bytes]:
+    """PATH of RFC 9162, section 2.1.3.1."""
+    if len(leaves) == 1:
+        return []
+    k = 1 << (len(leaves) - 1).bit_length() - 1
+    if index < k:
+        return [*tree_path(index, leaves[:k]), tree_root(leaves[k:])]
+    return [*tree_path(index - k, leaves[k:]), tree_root(leaves[:k])]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One chunk and the values that the protocol names."""
+
+    chunk_key: bytes
+    chunk: bytes
+    key_hash: bytes
+    cipher_hash: bytes
+    plain_hash: bytes
+
+    @property
+    def hashes(self) -> bytes:
+        """What the leaf is made of: 96 bytes."""
+        return self.key_hash + self.cipher_hash + self.plain_hash
+
+    @property
+    def leaf(self) -> bytes:
+        """``hashed(0x00 ‖ keyHash ‖ cipherHash ‖ plainHash)``."""
+        return hashed(b"\x00", self.hashes)
+
+
+def content_of(size: int) -> bytes:
+    """The content of a record in these vectors: byte i is i mod 251."""
+    return bytes(i % 251 for i in range(size))
+
+
+def padded(content: bytes) -> bytes:
+    """The true size, the content, zeros up to the size of Padmé."""
+    plain = u64(len(content)) + content
+    exponent = len(plain).bit_length() - 1
+    step = 1 << exponent - exponent.bit_length()
+    return plain + bytes(-len(plain) % step)
+
+
+def sealed(
+    key: bytes,
+    content: bytes,
+    *,
+    wrong_keys: Iterable[int] = (),
+    wrong_chunks: Iterable[int] = (),
+    bad_tags: Iterable[int] = (),
+) -> list[Chunk]:
+    """The chunks of a sealed record; in the chunks named, a cheating sealer's."""
+    plain = padded(content)
+    plains = [plain[at : at + 16_384] for at in range(0, len(plain), 16_384)]
+    chunks = []
+    for i, plaintext in enumerate(plains):
+        chunk_key = hashed(b"\x02", key, u64(i))
+        if i in wrong_keys:
+            chunk_key = hashed(chunk_key)
+        promised = bytes(len(plaintext)) if i in wrong_chunks else plaintext
+        chunk = ChaCha20Poly1305(chunk_key).encrypt(bytes(12), plaintext, u64(i) + u64(len(plains)))
+        if i in bad_tags:
+            chunk = chunk[:-16] + bytes(16)
+        chunks.append(
+            Chunk(
+                chunk_key,
+                chunk,
+                hashed(b"\x03", chunk_key),
+                hashed(b"\x04", chunk),
+                hashed(b"\x05", hashed(b"\x06", chunk_key), promised),
+            )
+        )
+    return chunks
+
+
+def seal_of(chunks: list[Chunk]) -> dict[str, object]:
+    """What the seal id commits to."""
+    root = tree_root([chunk.leaf for chunk in chunks])
+    size = sum(len(chunk.chunk) - 16 for chunk in chunks)
+    seal_id = hashed(b"\x07", root, u64(len(chunks)), u64(size))
+    return {"treeRoot": root, "n": len(chunks), "size": size, "sealId": seal_id}
+
+
+def sealing() -> dict[str, object]:
+    """Trees, chunks, records without wrapped keys, the hashes of the sale, and disputes with their verdict."""
+    key, t, order_id = (bytes(range(start, start + 32)) for start in (0, 64, 128))
+    pad = hashed(b"\x08", t, order_id)
+    masked = bytes(a ^ b for a, b in zip(key, pad, strict=True))
+
+    def record(size: int) -> dict[str, object]:
+        chunks = sealed(key, content_of(size))
+        blocks = [b"".join(chunk.chunk for chunk in chunks[at : at + 60]) for at in range(0, len(chunks), 60)]
+        seal = seal_of(chunks)
+        hashes = b"".join(chunk.hashes for chunk in chunks)
+        digests = [hashed(block) for block in blocks]
+        manifest = cbor2.dumps({0: 1, 1: seal["n"], 2: seal["size"], 3: hashes, 4: digests, 5: []}, canonical=True)
+        head = cbor2.dumps({0: 1, 1: manifest}, canonical=True)
+        return {
+            "contentSize": size,
+            "key": key,
+            **seal,
+            "blockDigests": digests,
+            "manifestDigest": hashed(head),
+        }
+
+    def chunk(content: bytes) -> dict[str, object]:
+        (only,) = sealed(key, content)
+        return {
+            "key": key,
+            "index": 0,
+            "n": 1,
+            "plaintext": padded(content),
+            "chunkKey": only.chunk_key,
+            "chunk": only.chunk,
+            "keyHash": only.key_hash,
+            "cipherHash": only.cipher_hash,
+            "plainHash": only.plain_hash,
+            "leaf": only.leaf,
+        }
+
+    def dispute(name: str, verdict: str, index: int, chunks: list[Chunk]) -> dict[str, object]:
+        return {
+            "name": name,
+            "verdict": verdict,
+            **seal_of(chunks),
+            "index": index,
+            "chunkKey": chunks[index].chunk_key,
+            "chunk": chunks[index].chunk,
+            "keyHash": chunks[index].key_hash,
+            "cipherHash": chunks[index].cipher_hash,
+            "plainHash": chunks[index].plain_hash,
+            "path": tree_path(index, [chunk.leaf for chunk in chunks]),
+        }
+
+    three = content_of(33_000)  # two whole chunks and one of 2 048 bytes
+    return {
+        "merkle": _merkle(),
+        "padding": [
+            {"size": size, "padded": len(padded(bytes(size)))}
+            for size in (1, 2, 8, 9, 100, 2_000, 16_376, 16_377, 33_000, 1_000_000)
+        ],
+        "chunks": [chunk(b"A"), chunk(content_of(300))],
+        "records": [record(size) for size in (1, 2_000, 16_376, 16_377, 33_000, 983_032, 983_033)],
+        "sale": {
+            "key": key,
+            "t": t,
+            "orderId": order_id,
+            "masked": masked,
+            "commitment": hashed(b"\x0a", t),
+        },
+        "staleKeyring": {"digest": key, "stale": hashed(b"\x09", key)},
+        "disputes": [
+            dispute("honest, short last chunk", "none", 2, sealed(key, three)),
+            dispute("wrong key of the first chunk", "wrong key", 0, sealed(key, three, wrong_keys=[0])),
+            dispute("wrong key of the last chunk", "wrong key", 2, sealed(key, three, wrong_keys=[2])),
+            dispute("wrong first chunk", "wrong chunk", 0, sealed(key, three, wrong_chunks=[0])),
+            dispute("wrong middle chunk", "wrong chunk", 1, sealed(key, three, wrong_chunks=[1])),
+            dispute("wrong last chunk", "wrong chunk", 2, sealed(key, three, wrong_chunks=[2])),
+            dispute("only the tag spoiled", "none", 2, sealed(key, three, bad_tags=[2])),
+        ],
+    }
+
+
+def _merkle() -> dict[str, object]:
+    """The eight entries, roots and paths that every implementation of Certificate Transparency is tested with."""
+    texts = ("", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f")
+    entries = [bytes.fromhex(text) for text in texts]
+    leaves = [hashed(b"\x00", entry) for entry in entries]
+    sizes = range(1, len(leaves) + 1)
+    return {
+        "entries": entries,
+        "leaves": leaves,
+        "roots": [tree_root(leaves[:size]) for size in sizes],
+        "paths": [
+            {"size": size, "index": index, "path": tree_path(index, leaves[:size])}
+            for size in sizes
+            for index in range(size)
+        ],
+    }
+
+
+def keyrings() -> dict[str, object]:
+    """Key derivation, cards, feed keys and batch lists; and sealed samples that must open for ever."""
+    seed = bytes(range(32))
+    chain_id, contract, owner, institution, patient = 1337, *(bytes([number]) * 20 for number in (0xC0, 1, 2, 3))
+    registered = _identity(seed, b"registered key")
+    feed = _identity(seed, b"feed key", patient)
+    public = _key_pair(registered)
+    body = {
+        0: 1,
+        1: 0x647A,
+        2: owner,
+        3: chain_id,
+        4: contract,
+        5: public["publicKey"],
+        6: public["verifyKey"],
+    }
+    signer = Ed25519PrivateKey.from_private_bytes(_expand(registered, b"MediBridge Ed25519 seed", 32))
+    signature = signer.sign(b"MediBridge key card" + cbor2.dumps(body, canonical=True))
+    return {
+        "seed": seed,
+        "registered": public,
+        "classSecrets": [
+            {"class": number, "epoch": epoch, "secret": _identity(seed, b"class key", u64(number) + u64(epoch))}
+            for number, epoch in ((0, 1), (1, 1), (1, 2), (20, 4_294_967_295))
+        ],
+        "feedKey": {"patient": patient, "key": feed},
+        "purchaseSecret": {"nonce": u64(7), "t": _identity(seed, b"purchase secret", u64(7))},
+        "journalTag": {
+            "data": b"entry",
+            "tag": hmac.digest(_identity(seed, b"journal key"), b"entry", "sha256"),
+        },
+        "child": {"label": owner, "seed": _identity(seed, b"child", owner)},
+        "card": {
+            "owner": owner,
+            "chainId": chain_id,
+            "contract": contract,
+            "card": cbor2.dumps({**body, 7: signature}, canonical=True),
+        },
+        "batch": _batch(feed, institution, patient),
+        "sealed": _sealed_samples(),
+    }
+
+
+def _expand(key: bytes, info: bytes, length: int) -> bytes:
+    """HKDF-Expand of RFC 5869, section 2.3, with SHA-256, for at most 64 bytes."""
+    first = hmac.digest(key, info + b"\x01", "sha256")
+    return (first + hmac.digest(key, first + info + b"\x02", "sha256"))[:length]
+
+
+def _identity(seed: bytes, label: bytes, data: bytes = b"") -> bytes:
+    """One key of an identity."""
+    return _expand(hmac.digest(b"MediBridge identity 1", seed, "sha256"), label + b"\0" + data, 32)
+
+
+def _key_pair(seed: bytes) -> dict[str, bytes]:
+    """The public halves of a key pair; the X25519 one by the birational map of RFC 7748, section 4.1."""
+    prime = 2**255 - 19
+    ed25519_seed = _expand(seed, b"MediBridge Ed25519 seed", 32)
+    verify_key = Ed25519PrivateKey.from_private_bytes(ed25519_seed).public_key().public_bytes_raw()
+    y = int.from_bytes(verify_key, "little") % 2**255
+    x25519 = ((1 + y) * pow(1 - y, -1, prime) % prime).to_bytes(32, "little")
+    mlkem = MLKEM768PrivateKey.from_seed_bytes(_expand(seed, b"MediBridge ML-KEM-768 seed", 64)).public_key()
+    return {"seed": seed, "verifyKey": verify_key, "publicKey": mlkem.public_bytes_raw() + x25519}
+
+
+def _batch(feed: bytes, institution: bytes, patient: bytes) -> dict[str, object]:
+    """A batch of two records of one patient, in another class and epoch each."""
+    entries = []
+    records = []
+    for number, epoch, salt in ((1, 2, b"\x11" * 32), (8, 0, b"\x22" * 32)):
+        seal_id, manifest, subject = b"\x33" * 32, b"\x44" * 32, patient.rjust(32, b"\0")
+        words = [institution.rjust(32, b"\0"), subject, number.to_bytes(32, "big"), epoch.to_bytes(32, "big")]
+        record_id = keccak(keccak(RECORD_TYPE) + b"".join([*words, bytes(32), seal_id, manifest, salt]))
+        leaf = hashed(b"\x00", record_id)
+        subkey = hashed(b"\x0f", feed, u64(number), u64(epoch))
+        description = [institution, subject, bytes([number]), epoch.to_bytes(4, "big"), False, seal_id, manifest, salt]
+        body_key = hashed(b"\x11", subkey, leaf)
+        body = ChaCha20Poly1305(body_key).encrypt(bytes(12), cbor2.dumps(description, canonical=True), None)
+        entries.append([leaf, hashed(b"\x10", subkey, leaf)[:16], body])
+        records.append(
+            {
+                "custodian": institution,
+                "subject": subject,
+                "class": number,
+                "epoch": epoch,
+                "deidentified": False,
+                "sealId": seal_id,
+                "manifest": manifest,
+                "salt": salt,
+                "recordId": record_id,
+                "subkey": subkey,
+            }
+        )
+    entries.sort()
+    return {
+        "feed": feed,
+        "records": records,
+        "root": tree_root([leaf for leaf, _, _ in entries]),
+        "count": len(entries),
+        "document": cbor2.dumps({0: 1, 1: entries, 2: []}, canonical=True),
+    }
+
+
+RECORD_TYPE = (
+    b"Record(address custodian,bytes32 subject,uint8 dataClass,uint32 epoch,bool deidentified,"
+    b"bytes32 sealId,bytes32 manifestDigest,bytes32 salt)"
+)
+
+
+def _sealed_samples() -> dict[str, object]:
+    """What HPKE sealed once; it never comes out the same again, so it is kept as it was first written."""
+    kept = VECTORS / "keyrings.json"
+    if kept.exists():
+        samples: dict[str, object] = json.loads(kept.read_text(encoding="utf-8"))["sealed"]
+        return samples
+    return _fresh_samples()
+
+
+def _fresh_samples() -> dict[str, object]:
+    from medibridge.ids import address
+    from medibridge.sealing import batches, hpke, identity, keyrings
+
+    patient, grantee, institution, contract = (f"0x{number:040x}" for number in (0xA1, 0xA2, 0xA3, 0xA4))
+    owner = identity.Identity.from_seed(b"\x01" * 32)
+    holder = hpke.PrivateKey.from_bytes(b"\x02" * 32)
+    place = hpke.Place(1337, address(contract))
+    feed = identity.Identity.from_seed(b"\x03" * 32).feed_key(address(patient))
+    state = keyrings.KeyringState(
+        {1: keyrings.ClassState(2, 1_900_000_000)},
+        (keyrings.Holder(address(grantee), holder.public_key, frozenset({1}), 1_900_000_000),),
+        {address(institution): feed},
+    )
+    public = owner.registered.public_key
+    return {
+        "patient": patient,
+        "grantee": grantee,
+        "institution": institution,
+        "contract": contract,
+        "chainId": 1337,
+        "patientSeed": owner.expose(),
+        "granteeSeed": holder.expose(),
+        "feed": feed.expose(),
+        "class": 1,
+        "epoch": 2,
+        "notAfter": 1_900_000_000,
+        "wrap": {"info": b"info", "plaintext": bytes(32), "sealed": hpke.seal_to(public, b"info", bytes(32))},
+        "introduction": batches.introduce(public, address(institution), address(patient), feed, place),
+        "keyring": keyrings.make_keyring(owner, address(patient), place, state),
+        "identity": owner.lock("passphrase", cost=identity.KdfCost(1, 64, 1)),
+    }
+
+
+FILES: dict[str, Callable[[], object]] = {
+    "keyrings.json": keyrings,
+    "sealing.json": sealing,
+}
+"""Every file of tests/vectors, and the function that makes its content."""
+
+
+def text_of(content: object) -> str:
+    """The text of a vector file."""
+    return json.dumps(content, indent=1, default=_hexadecimal, ensure_ascii=False) + "\n"
+
+
+def _hexadecimal(value: object) -> str:
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    raise TypeError(f"a {type(value).__name__} cannot stand in a vector file; give bytes, numbers or text")
+
+
+def main() -> None:
+    """Write every file."""
+    VECTORS.mkdir(parents=True, exist_ok=True)
+    for name, make in FILES.items():
+        (VECTORS / name).write_text(text_of(make()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,220 @@
+"""What every role stands on: the contracts of one chain and one store of blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from eth_account.signers.local import LocalAccount
+
+from medibridge.chain import System
+from medibridge.chain.events import CardRegistered
+from medibridge.errors import AccessError, BlockMissing, RecordAltered, SealingError
+from medibridge.ids import Address, Digest, RecordDescription, SealId, address_bytes, cid_of
+from medibridge.record import Record
+from medibridge.sealing import documents
+from medibridge.sealing.batches import BatchList, FeedSubkey, read_batch
+from medibridge.sealing.cards import VerifiedCard, make_card, verify_card
+from medibridge.sealing.hpke import Place, PrivateKey
+from medibridge.sealing.identity import Identity
+from medibridge.sealing.keyrings import Keyring, read_keyring
+from medibridge.sealing.records import Manifest, RecordKey, open_record_bytes, unwrap_key
+from medibridge.storage import BlobStore
+
+__all__ = ["Bridge", "CurrentKeyring", "Deposit", "DepositedRecord", "Party", "records_in"]
+
+
+@dataclass(frozen=True)
+class Deposit:
+    """One deposited batch: whose it is, in which block it came, and its list."""
+
+    custodian: Address
+    block: int
+    batch: BatchList = field(repr=False)
+
+
+@dataclass(frozen=True)
+class DepositedRecord:
+    """A record that its custodian has deposited, and the proof. Only `Bridge.deposits` and what reads it make one.
+
+    `block` is the number of the block that the deposit came in.
+    """
+
+    description: RecordDescription = field(repr=False)
+    root: bytes
+    index: int
+    path: tuple[bytes, ...] = field(repr=False)
+    block: int
+
+    @property
+    def name(self) -> str:
+        """The record's id in hexadecimal, as commands take it."""
+        return self.description.record_id.hex()
+
+
+@dataclass(frozen=True)
+class CurrentKeyring:
+    """A patient's keyring as the chain names it now.
+
+    `keyring` is None where there is none, or where a rotation is due, or where its document cannot be
+    had: then records are sealed to the registered key alone.
+    """
+
+    digest: Digest
+    keyring: Keyring | None = field(repr=False)
+
+
+class Bridge:
+    """The contracts of one chain and one store of blocks. Making one does no I/O."""
+
+    def __init__(self, system: System, store: BlobStore) -> None:
+        self.system = system
+        self.store = store
+        self._lists: dict[Digest, BatchList | None] = {}
+
+    def __repr__(self) -> str:
+        return f"Bridge({self.system!r})"
+
+    @cached_property
+    def cards_place(self) -> Place:
+        """Where key cards are registered; bound into each of them."""
+        return Place(self.system.chain.chain_id(), self.system.key_cards.address)
+
+    @cached_property
+    def consents_place(self) -> Place:
+        """Where consents are given; bound into each keyring."""
+        return Place(self.system.chain.chain_id(), self.system.consents.address)
+
+    @cached_property
+    def records_place(self) -> Place:
+        """Where batches are deposited; bound into each introduction."""
+        return Place(self.system.chain.chain_id(), self.system.records.address)
+
+    def fetch(self, digest: Digest) -> bytes:
+        """A block by its digest. Raises `BlockMissing`, `BlockAltered` or `StoreUnreachable`."""
+        return self.store.get(cid_of(digest))
+
+    def document(self, digest: Digest) -> bytes:
+        """A document by the digest of its head block. Raises what `fetch` raises, and `SealingError`."""
+        return documents.join(digest, self.fetch)
+
+    def publish(self, document: bytes) -> Digest:
+        """Keep a document in the store; the digest of its head block."""
+        digest, blocks = documents.split(document)
+        self.store.put_many(blocks)
+        return digest
+
+    def card_of(self, account: Address) -> VerifiedCard:
+        """An account's key card, verified. Raises `AccessError` if it has none, and `InvalidCard`."""
+        digest = self.system.key_cards.card_of(account)
+        if digest is None:
+            raise AccessError(f"{account} has registered no key card; ask its owner to register first")
+        return verify_card(self.document(digest), account, self.cards_place)
+
+    def keyring_of(self, patient: Address) -> CurrentKeyring:
+        """The keyring that the chain names for a patient, where its document can be had."""
+        digest = self.system.consents.keyring_of(patient)
+        return CurrentKeyring(digest, self.keyring(digest) if any(digest) else None)
+
+    def keyring(self, digest: Digest) -> Keyring | None:
+        """The keyring of a digest; None where the store has no such document, or a malformed one."""
+        try:
+            return read_keyring(self.document(digest))
+        except (BlockMissing, SealingError):
+            return None
+
+    def deposits(self, custodian: Address | None = None) -> Iterator[Deposit]:
+        """All sound deposits, oldest first: those whose list can be had and is what the chain anchored.
+
+        A list that is missing, malformed or not the anchored one is passed over: its depositor alone is
+        to blame, and nobody else's reading must stop for it.
+        """
+        for past in self.system.records.deposits(custodian):
+            deposit, batch = past.event, self._list(Digest(past.event.list))
+            if batch is not None and self.system.records.count_of(deposit.custodian, batch.root) == batch.count:
+                yield Deposit(deposit.custodian, past.block, batch)
+
+    def manifest(self, description: RecordDescription) -> Manifest:
+        """A record's manifest. Raises what `sealed` raises."""
+        return self.sealed(description.manifest, description.seal_id)
+
+    def sealed(self, manifest: Digest, seal_id: SealId) -> Manifest:
+        """The manifest of that digest. Raises `SealingError` where it is not that of the seal, and as `document`."""
+        return Manifest.decode(self.document(manifest), seal_id=seal_id)
+
+    def open(self, record: DepositedRecord, keys: Iterable[PrivateKey]) -> Record:
+        """A record's content, with one of these keys. Raises `NoKeyForRecord`, `RecordAltered`, `StorageError`."""
+        manifest = self.manifest(record.description)
+        return self.open_with(manifest, unwrap_key(manifest, keys), record.description)
+
+    def open_with(self, manifest: Manifest, key: RecordKey, description: RecordDescription) -> Record:
+        """A record's content, with its own key. Raises as `open`."""
+        content = Record.from_bytes(open_record_bytes(manifest, key, self.fetch))
+        if (content.data_class, content.deidentified) != (description.data_class, description.deidentified):
+            raise RecordAltered(
+                "the sealed record is of another class or kind than its deposit says; tell the institution"
+            )
+        return content
+
+    def is_stale(self, record: DepositedRecord, patient: Address) -> bool:
+        """Whether the record was sealed to a class key that was no longer the patient's current one by then."""
+        description = record.description
+        earlier = [digest for block, digest in self.system.consents.keyrings(patient) if block < record.block]
+        keyring = self.keyring(earlier[-1]) if earlier else None
+        current = None if keyring is None else keyring.class_key(description.data_class)
+        return current is not None and 0 < description.epoch < current.epoch
+
+    def _list(self, digest: Digest) -> BatchList | None:
+        if digest not in self._lists:
+            try:
+                self._lists[digest] = read_batch(self.document(digest))
+            except BlockMissing:
+                return None  # it may come yet
+            except SealingError:
+                self._lists[digest] = None
+        return self._lists[digest]
+
+
+def records_in(deposit: Deposit, subject: bytes, subkeys: Iterable[FeedSubkey]) -> Iterator[DepositedRecord]:
+    """The records of one subject in a deposit that these sub-keys find, as its custodian's own."""
+    for found in deposit.batch.find(subkeys):
+        description = found.description
+        if description.custodian == deposit.custodian and description.subject == subject:
+            yield DepositedRecord(description, deposit.batch.root, found.index, tuple(found.path), deposit.block)
+
+
+class Party:
+    """Somebody with an account and an encryption identity. Making one does no I/O.
+
+    The identity used is a child of the given one that belongs to this account alone, so that two
+    accounts of one person share no key.
+    """
+
+    def __init__(self, bridge: Bridge, account: LocalAccount, identity: Identity) -> None:
+        self._bridge = bridge
+        self._account = account
+        self._identity = identity.child(b"account" + address_bytes(Address(account.address)))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.address!r})"
+
+    @property
+    def address(self) -> Address:
+        """The account's address."""
+        return Address(self._account.address)
+
+    @property
+    def bridge(self) -> Bridge:
+        """The chain and store that this party works with."""
+        return self._bridge
+
+    def register(self) -> CardRegistered:
+        """Publish the account's key card, so that others can seal to it."""
+        card = self._bridge.publish(make_card(self._identity, self.address, self._bridge.cards_place))
+        return self._bridge.system.key_cards.register(self._account, card)
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether the chain names a key card for this account."""
+        return self._bridge.system.key_cards.card_of(self.address) is not None

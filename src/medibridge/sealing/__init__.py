@@ -1,0 +1,1 @@
+"""Bytes to sealed bytes and back, and who can open them."""

@@ -1,0 +1,79 @@
+"""Merkle trees in the shape of RFC 9162 (section 2.1), over SHA-256.
+
+Leaves are *hashes*: `leaf` makes one of an entry. The tags 0x00 for leaves and 0x01 for nodes
+keep an inner node from passing for a leaf. A proof holds for one index in a tree of one size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+from medibridge.errors import UsageError
+
+__all__ = ["leaf", "path", "root", "verify"]
+
+
+def leaf(entry: bytes) -> bytes:
+    """``H(0x00 ‖ entry)``: the 32-byte leaf of an entry of any length."""
+    return sha256(b"\x00" + entry).digest()
+
+
+def root(leaves: Sequence[bytes]) -> bytes:
+    """The 32-byte root over leaves of 32 bytes each. Raises `UsageError` for none, or of another length."""
+    level = _checked(leaves)
+    while len(level) > 1:
+        level = _above(level)
+    return level[0]
+
+
+def path(leaves: Sequence[bytes], index: int) -> list[bytes]:
+    """The inclusion path of the leaf at `index`, its sibling first (RFC 9162, section 2.1.3.1).
+
+    Raises `UsageError` where `index` is outside the tree.
+    """
+    level = _checked(leaves)
+    if not 0 <= index < len(level):
+        raise UsageError(f"a tree of {len(level)} leaves has none at {index}; give an index from 0")
+    steps = []
+    while len(level) > 1:
+        sibling = index ^ 1
+        if sibling < len(level):
+            steps.append(level[sibling])
+        level = _above(level)
+        index >>= 1
+    return steps
+
+
+def verify(root: bytes, size: int, index: int, leaf: bytes, path: Sequence[bytes]) -> bool:
+    """Whether `leaf` is at `index` of the tree of `size` leaves with this root (RFC 9162, section 2.1.3.2)."""
+    if not 0 <= index < size or len(leaf) != 32:
+        return False
+    node, last = leaf, size - 1
+    for step in path:
+        if last == 0 or len(step) != 32:
+            return False
+        if index & 1 or index == last:
+            node = _node(step, node)
+            while not index & 1 and index:
+                index, last = index >> 1, last >> 1
+        else:
+            node = _node(node, step)
+        index, last = index >> 1, last >> 1
+    return last == 0 and node == root
+
+
+def _checked(leaves: Sequence[bytes]) -> Sequence[bytes]:
+    if not leaves or any(len(leaf) != 32 for leaf in leaves):
+        raise UsageError("a tree needs at least one leaf, and leaves are 32 bytes each; hash the entries first")
+    return leaves
+
+
+def _node(left: bytes, right: bytes) -> bytes:
+    return sha256(b"\x01" + left + right).digest()
+
+
+def _above(level: Sequence[bytes]) -> list[bytes]:
+    """The next level up. A last node without a sibling moves up as it is: the shape of RFC 9162."""
+    nodes = [_node(left, right) for left, right in zip(level[::2], level[1::2], strict=False)]
+    return nodes if len(level) % 2 == 0 else [*nodes, level[-1]]
