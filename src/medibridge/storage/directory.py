@@ -1,0 +1,50 @@
+"""Blocks as files in a directory: a hospital's own disk, a backup, a stick."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from medibridge.errors import BlockMissing
+from medibridge.ids import Cid, digest_of_cid
+from medibridge.storage.blobs import MAX_BLOCK, BlobStore, name_of, verified
+from medibridge.storage.shelf import Shelf
+
+__all__ = ["DirectoryStore"]
+
+
+class DirectoryStore(BlobStore):
+    """A `BlobStore` in a directory, which the first put creates.
+
+    Crash-safe: a block is there whole or not at all. Several processes may share the directory.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._shelf = Shelf(path)
+
+    def put(self, block: bytes) -> Cid:
+        """See `BlobStore.put`."""
+        cid = name_of(block)
+        name = digest_of_cid(cid)
+        if self._shelf.read(name, MAX_BLOCK + 1) != block:
+            self._shelf.write(name, block)
+        return cid
+
+    def put_many(self, blocks: Iterable[bytes]) -> list[Cid]:
+        """See `BlobStore.put_many`."""
+        return [self.put(block) for block in blocks]
+
+    def get(self, cid: Cid) -> bytes:
+        """See `BlobStore.get`."""
+        block = self._shelf.read(digest_of_cid(cid), MAX_BLOCK + 1)
+        if block is None:
+            raise BlockMissing(f"{self._shelf} has no block {cid}; put it again from its source")
+        return verified(cid, block, place=str(self._shelf), remedy="put it again from its source, and check the disk")
+
+    def has(self, cid: Cid) -> bool:
+        """See `BlobStore.has`."""
+        return self._shelf.holds(digest_of_cid(cid))
+
+    def delete(self, cid: Cid) -> None:
+        """See `BlobStore.delete`."""
+        self._shelf.remove(digest_of_cid(cid))
