@@ -82,10 +82,11 @@ contract DataSales is IDataSales, AccessManaged {
         });
         _requireMayBeSold(listing);
         listingId = listing.listingIdOf(address(this));
-        require(_listings[listingId].state == ListingState.None, ListingExists(listingId));
+        ListingStatus storage status = _listings[listingId];
+        require(status.state == ListingState.None, ListingExists(listingId));
 
-        _listings[listingId] = ListingStatus({state: ListingState.Live, listedAt: uint40(block.timestamp)});
-        emit Listed(listingId, msg.sender, record.subject, listing);
+        (status.state, status.listedAt) = (ListingState.Live, uint40(block.timestamp));
+        emit Listed(listingId, msg.sender, listing);
     }
 
     /// @inheritdoc IDataSales

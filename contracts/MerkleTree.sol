@@ -8,7 +8,7 @@ library MerkleTree {
     /// @dev False, never a revert, for a path of the wrong length or an index outside the tree.
     function includes(bytes32 root, uint256 size, bytes32 leaf, uint256 index, bytes32[] calldata path)
         internal
-        pure
+        view
         returns (bool)
     {
         if (index >= size) return false;
@@ -37,7 +37,15 @@ library MerkleTree {
     }
 
     /// @notice The node above two nodes: H(0x01 ‖ left ‖ right).
-    function parentOf(bytes32 left, bytes32 right) internal pure returns (bytes32) {
-        return sha256(abi.encodePacked(bytes1(0x01), left, right));
+    /// @dev sha256(abi.encodePacked(bytes1(0x01), left, right)), for half the gas: a path has one for each level.
+    function parentOf(bytes32 left, bytes32 right) internal view returns (bytes32 node) {
+        assembly ("memory-safe") {
+            let input := mload(0x40)
+            mstore8(input, 0x01)
+            mstore(add(input, 1), left)
+            mstore(add(input, 33), right)
+            if iszero(staticcall(gas(), 2, input, 65, 0, 32)) { revert(0, 0) }
+            node := mload(0)
+        }
     }
 }

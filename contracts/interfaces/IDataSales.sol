@@ -69,9 +69,8 @@ interface IDataSales {
     /// @notice A record is for sale.
     /// @param listingId Names it.
     /// @param seller Who sells.
-    /// @param subject The patient, left-padded.
     /// @param listing Every field of it.
-    event Listed(ListingId indexed listingId, address indexed seller, bytes32 indexed subject, Listing listing);
+    event Listed(ListingId indexed listingId, address indexed seller, Listing listing);
 
     /// @notice A record is no longer for sale; open orders run on.
     /// @param listingId Names it.
