@@ -126,8 +126,10 @@ def module(title: str, base: str, names: list[str], body: str, tail: str = "") -
         "from medibridge.ids import Address\n\n"
         f"__all__ = {sorted([*names, base, *re.findall(r'^([A-Z]+)(?=:)', tail, re.M)])!r}\n\n\n{body}{tail}"
     )
-    command = [sys.executable, "-m", "ruff", "format", "--config", str(ROOT / "pyproject.toml"), "-"]
-    return subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
+    for command in (["check", "--fix-only", "--quiet"], ["format", "--quiet"]):
+        ruff = [sys.executable, "-m", "ruff", *command, "--stdin-filename", str(CHAIN / "generated.py"), "-"]
+        text = subprocess.run(ruff, cwd=ROOT, input=text, capture_output=True, text=True, check=True).stdout
+    return text
 
 
 def generated() -> dict[Path, str]:
