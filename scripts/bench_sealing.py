@@ -81,9 +81,8 @@ def open_file(manifest: Manifest, key: RecordKey, store: Path, target: Path | No
     def fetch(digest: Digest) -> bytes:
         return (store / numbers[digest]).read_bytes()
 
-    with open(target or os.devnull, "wb") as file:
-        for content in open_record(manifest, key, fetch):
-            file.write(content)
+    with Path(target or os.devnull).open("wb") as file:
+        file.writelines(open_record(manifest, key, fetch))
 
 
 def main(size: int) -> None:
