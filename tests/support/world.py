@@ -17,7 +17,6 @@ from typing import Any
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from eth_tester import EthereumTester, PyEVMBackend
-from eth_tester.backends.pyevm.main import get_default_account_keys
 from web3.providers.eth_tester import EthereumTesterProvider
 
 from medibridge import (
@@ -72,7 +71,8 @@ def laboratory_message(note: str = "first") -> bytes:
 def mixed_message(note: str = "first") -> bytes:
     """A FHIR bundle that becomes a demographics, a laboratory and a medications record; other ones for each note."""
     patient = {"resourceType": "Patient", "id": "p", "gender": "female", "birthDate": "1961-05-14"}
-    category = [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "laboratory"}]}]
+    categories = "http://terminology.hl7.org/CodeSystem/observation-category"
+    category = [{"coding": [{"system": categories, "code": "laboratory"}]}]
     code = {"coding": [{"system": "http://loinc.org", "code": "2345-7"}]}
     observation = {
         "resourceType": "Observation",
@@ -138,9 +138,10 @@ class World:
     """Everybody, on one chain and one store."""
 
     def __init__(self) -> None:
-        self.tester = EthereumTester(QuickBackend())
+        backend = QuickBackend.from_mnemonic("test test test test test test test test test test test junk")
+        self.tester = EthereumTester(backend)
         self.chain = Chain(EthereumTesterProvider(self.tester), place="the chain of this test")
-        keys = [Account.from_key(key.to_bytes()) for key in get_default_account_keys()]
+        keys = [Account.from_key(key.to_bytes()) for key in backend.account_keys]
         self.accounts: dict[str, LocalAccount] = dict(zip(NAMES, keys, strict=True))
         self.system = deploy(self.chain, self.accounts["admin"])
         self.blocks: dict[Cid, bytes] = {}
@@ -234,3 +235,20 @@ class World:
         except SealingError:
             return {}
         return dict(held.class_secrets)
+
+
+def twin_of(world: World):
+    """A de-identified record of the patient, deposited now."""
+    known = {record.name for record in world.patient.records()}
+    world.hospital.deposit(world.patient.address, laboratory_message(f"after {len(known)} others"))
+    (twin,) = [
+        record for record in world.patient.records() if record.description.deidentified and record.name not in known
+    ]
+    return twin
+
+
+def sold(world: World, buyer: Buyer | None = None):
+    """A purchase of the patient's twin, paid and not delivered."""
+    world.patient.offer(twin_of(world), PRICE)
+    buyer = buyer or world.buyer
+    return buyer.buy(buyer.inspect(buyer.offers()[-1]))

@@ -47,7 +47,7 @@ class Deployment:
             values = json.loads(text)
             chain_id, block = int(values.pop("chain_id")), int(values.pop("block"))
             return cls(chain_id, block, **{name: address(value) for name, value in values.items()})
-        except (ValueError, TypeError, KeyError, AttributeError) as exc:
+        except (ValueError, TypeError, KeyError, AttributeError, UsageError) as exc:
             raise UsageError("this is no deployment file; run scripts/deploy.py to write one") from exc
 
 

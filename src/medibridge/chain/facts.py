@@ -44,7 +44,7 @@ def refusal_from(data: bytes, known: Iterable[type[NamedRefusal]]) -> Refusal:
         if selector == kind.SELECTOR:
             try:
                 values = decode(kind.TYPES, body)
-            except DecodingError:
+            except (DecodingError, UnicodeDecodeError, OverflowError):
                 break
             return kind(
                 *(

@@ -19,7 +19,7 @@ from medibridge.sealing.cards import VerifiedCard, make_card, verify_card
 from medibridge.sealing.hpke import Place, PrivateKey
 from medibridge.sealing.identity import Identity
 from medibridge.sealing.keyrings import Keyring, read_keyring
-from medibridge.sealing.records import Manifest, RecordKey, open_record_bytes, unwrap_key
+from medibridge.sealing.records import Manifest, RecordKey, open_record_bytes, stale_keyring, unwrap_key
 from medibridge.storage import BlobStore
 
 __all__ = ["Bridge", "CurrentKeyring", "Deposit", "DepositedRecord", "Party", "records_in"]
@@ -121,6 +121,8 @@ class Bridge:
         """The keyring of a digest; None where the store has no such document, or a malformed one."""
         try:
             return read_keyring(self.document(digest))
+        except RecordAltered:
+            raise  # a store that returns other bytes than were asked for
         except (BlockMissing, SealingError):
             return None
 
@@ -158,9 +160,14 @@ class Bridge:
         return content
 
     def is_stale(self, record: DepositedRecord, patient: Address) -> bool:
-        """Whether the record was sealed to a class key that was no longer the patient's current one by then."""
+        """Whether the record was sealed to a class key that was no longer the patient's current one by then.
+
+        While a rotation is due, no class key is.
+        """
         description = record.description
         earlier = [digest for block, digest in self.system.consents.keyrings(patient) if block < record.block]
+        if len(earlier) > 1 and earlier[-1] == stale_keyring(earlier[-2]):
+            return description.epoch > 0
         keyring = self.keyring(earlier[-1]) if earlier else None
         current = None if keyring is None else keyring.class_key(description.data_class)
         return current is not None and 0 < description.epoch < current.epoch
@@ -171,6 +178,8 @@ class Bridge:
                 self._lists[digest] = read_batch(self.document(digest))
             except BlockMissing:
                 return None  # it may come yet
+            except RecordAltered:
+                raise  # a store that returns other bytes than were asked for
             except SealingError:
                 self._lists[digest] = None
         return self._lists[digest]

@@ -11,7 +11,7 @@ from medibridge.errors import NotEnoughFunds, OfferUnsound, RecordUnknown, Seali
 from medibridge.ids import Address, DataClass, Digest, digest_of_cid
 from medibridge.record import Record
 from medibridge.roles.bridge import Party
-from medibridge.roles.selling import order_info, order_of
+from medibridge.roles.selling import listings_in, order_info, order_of
 from medibridge.sealing.hpke import seal_to
 from medibridge.sealing.records import Manifest, check_ciphertext, commitment, open_record_bytes, unmask
 
@@ -70,12 +70,13 @@ class Buyer(Party):
     def offers(self) -> list[Offer]:
         """Everything that is for sale now, oldest first."""
         sales = self._bridge.system.data_sales
-        offers = (Offer(ListingId(each.listing_id), Listing.from_abi(each.listing)) for each in sales.listed())
+        offers = (Offer(listing_id, listing) for listing_id, listing in listings_in(sales.listed()).items())
         return [offer for offer in offers if sales.listing_state(offer.listing_id) is ListingState.LIVE]
 
     def offer(self, name: str) -> Offer:
         """One of `offers`, by its name or a beginning of it. Raises `RecordUnknown`."""
-        found = [offer for offer in self.offers() if name and offer.name.startswith(name.lower().removeprefix("0x"))]
+        beginning = name.lower().removeprefix("0x")
+        found = [offer for offer in self.offers() if beginning and offer.name.startswith(beginning)]
         if len(found) != 1:
             raise RecordUnknown(f"{len(found)} offers have a name that begins with {name!r}; list the offers")
         return found[0]
@@ -127,15 +128,17 @@ class Buyer(Party):
 
     def purchases(self) -> list[Purchase]:
         """Everything this buyer ever bought, oldest first, found on the chain."""
-        listings = {each.listing_id: Listing.from_abi(each.listing) for each in self._bridge.system.data_sales.listed()}
+        listings = listings_in(self._bridge.system.data_sales.listed())
         return [
-            self._purchase(bought, listings[bought.listing_id])
+            self._purchase(bought, listings[ListingId(bought.listing_id)])
             for bought in self._bridge.system.data_sales.bought(buyer=self.address)
+            if bought.listing_id in listings
         ]
 
     def purchase(self, name: str) -> Purchase:
         """One of `purchases`, by its name or a beginning of it. Raises `RecordUnknown`."""
-        found = [each for each in self.purchases() if name and each.name.startswith(name.lower().removeprefix("0x"))]
+        beginning = name.lower().removeprefix("0x")
+        found = [each for each in self.purchases() if beginning and each.name.startswith(beginning)]
         if len(found) != 1:
             raise RecordUnknown(f"{len(found)} purchases have a name that begins with {name!r}; list the purchases")
         return found[0]

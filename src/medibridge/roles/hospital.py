@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import io
 import secrets
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from eth_account.signers.local import LocalAccount
 
 from medibridge.chain import Decision
 from medibridge.chain.events import BatchDeposited
-from medibridge.errors import NotPermitted, SealingError
+from medibridge.errors import MalformedDocument, NotPermitted, SealingError, StorageError
 from medibridge.formats import Report, deidentify
 from medibridge.formats import read as convert
 from medibridge.ids import (
@@ -28,7 +29,7 @@ from medibridge.ids import (
 )
 from medibridge.record import Record
 from medibridge.roles.bridge import Bridge, CurrentKeyring, Deposit, DepositedRecord, records_in
-from medibridge.roles.patient import only
+from medibridge.roles.patient import FOREVER, only
 from medibridge.roles.selling import Seller
 from medibridge.sealing import documents, merkle
 from medibridge.sealing.batches import FeedSubkey, feed_subkey, introduce, introduce_to_class, make_batch
@@ -41,6 +42,7 @@ from medibridge.storage import Journal
 __all__ = ["Deposited", "Hospital"]
 
 _ATTEMPTS = 5
+_JOURNAL_SEAL = 32  # bytes of authentication before an entry
 _NOTHING_HELD = HeldKeys({}, {}, {})
 
 
@@ -61,22 +63,26 @@ class Deposited:
 
 @dataclass(frozen=True)
 class _Staged:
-    """A sealed batch, ready to be published: blocks in the order in which they are kept."""
+    """A sealed batch, ready to be published: blocks in the order in which they are kept.
+
+    `until` is the earliest end of the class keys that it was sealed to, in seconds since 1970.
+    """
 
     root: bytes
     count: int
     list_digest: Digest
     keyring: Digest
+    until: int
     records: tuple[RecordId, ...]
     blocks: tuple[bytes, ...] = field(repr=False, default=())
 
     def encode(self) -> bytes:
-        return documents.encode([self.root, self.count, self.list_digest, self.keyring, list(self.records)])
+        return documents.encode([self.root, self.count, self.list_digest, self.keyring, self.until, list(self.records)])
 
     @classmethod
     def decode(cls, data: bytes) -> _Staged:
-        root, count, list_digest, keyring, records = documents.decode(data)
-        return cls(root, count, list_digest, keyring, tuple(records))
+        root, count, list_digest, keyring, until, records = documents.decode(data)
+        return cls(root, count, list_digest, keyring, until, tuple(records))
 
 
 class Hospital(Seller):
@@ -102,7 +108,7 @@ class Hospital(Seller):
 
         The same message for the same patient is deposited once, however often this is called. Raises
         `FormatError` before anything is published, `AccessError` or `InvalidCard` where the patient has no sound
-        key card, `NotInGoodStanding`, and `StorageError`.
+        key card, `NotInGoodStanding`, `StorageError`, and `MalformedDocument` where the journal was altered.
         """
         conversion = convert(message, source=source)
         originals = conversion.records
@@ -114,7 +120,8 @@ class Hospital(Seller):
         if staged is None or not self._may_be_completed(staged, patient):
             staged = self._seal_current(patient, records)
             self._bridge.store.put_many(staged.blocks)
-            self._journal.put(key, staged.encode())
+            body = staged.encode()
+            self._journal.put(key, self._journal_seal(key, body) + body)
         event = self._bridge.system.records.deposit(self._account, staged.root, staged.count, staged.list_digest)
         return Deposited(staged.root, staged.records, conversion.report, event, repeated=False)
 
@@ -167,10 +174,14 @@ class Hospital(Seller):
             )
 
     def _held(self, patient: Address) -> HeldKeys:
+        """What the patient's keyring hands to this hospital: nothing, where it is not meant for it or not sound."""
         keyring = self._bridge.keyring_of(patient).keyring
         if keyring is None or self.address not in keyring.grantees:
             return _NOTHING_HELD
-        return keyring.held_by(self._identity.registered, self.address, patient, self._bridge.consents_place)
+        try:
+            return keyring.held_by(self._identity.registered, self.address, patient, self._bridge.consents_place)
+        except SealingError:
+            return _NOTHING_HELD
 
     def _found(self, deposit: Deposit, patient: Address, held: HeldKeys) -> Iterator[DepositedRecord]:
         if deposit.custodian == self.address:
@@ -197,12 +208,13 @@ class Hospital(Seller):
                 yield subkey
 
     def _own_subkeys(self, patient: Address) -> Iterator[FeedSubkey]:
+        """Of every epoch that this hospital can have sealed to; each keyring so far brought one more at most."""
         feed = self._identity.feed_key(patient)
         keyring = self._bridge.keyring_of(patient).keyring
         newest = len(self._bridge.system.consents.keyrings(patient))
         for member in DataClass:
             current = None if keyring is None else keyring.class_key(int(member))
-            for epoch in range((newest if current is None else current.epoch) + 1):
+            for epoch in range(max(newest, 0 if current is None else current.epoch) + 1):
                 yield feed_subkey(feed, int(member), epoch)
 
     def _journal_key(self, patient: Address, message: bytes, *, twins: bool) -> str:
@@ -211,24 +223,45 @@ class Hospital(Seller):
 
     def _staged(self, key: str) -> _Staged | None:
         entry = self._journal.get(key)
-        return None if entry is None else _Staged.decode(entry)
+        if entry is None:
+            return None
+        seal, body = entry[:_JOURNAL_SEAL], entry[_JOURNAL_SEAL:]
+        if not hmac.compare_digest(seal, self._journal_seal(key, body)):
+            raise MalformedDocument(
+                "the journal's entry for this message is not what this hospital wrote; look among the records "
+                "whether the message is deposited, and remove the entry"
+            )
+        return _Staged.decode(body)
+
+    def _journal_seal(self, key: str, body: bytes) -> bytes:
+        """Whoever can write to the journal must not make this hospital vouch for a batch of his."""
+        return self._identity.journal_tag(b"entry" + bytes.fromhex(key) + body)
 
     def _is_deposited(self, staged: _Staged) -> bool:
         return self._bridge.system.records.count_of(self.address, staged.root) == staged.count
 
     def _may_be_completed(self, staged: _Staged, patient: Address) -> bool:
-        """Whether what an earlier call sealed may still be deposited: nothing rotated, and it is all there."""
-        unchanged = self._bridge.system.consents.keyring_of(patient) == staged.keyring
-        return unchanged and self._bridge.store.has(cid_of(staged.list_digest))
+        """Whether what an earlier call sealed may still be deposited: no key rotated or ended, and it is all there."""
+        return self._is_current(staged, patient) and self._bridge.store.has(cid_of(staged.list_digest))
+
+    def _is_current(self, staged: _Staged, patient: Address) -> bool:
+        system = self._bridge.system
+        return system.consents.keyring_of(patient) == staged.keyring and system.chain.now() < staged.until
 
     def _seal_current(self, patient: Address, records: Sequence[Record]) -> _Staged:
         """Seal until no rotation came in between: what a revoked key opens must not be published."""
         for _ in range(_ATTEMPTS):
-            before = self._bridge.keyring_of(patient)
-            staged = self._seal(patient, records, before)
-            if self._bridge.system.consents.keyring_of(patient) == before.digest:
+            staged = self._seal(patient, records, self._current_keyring(patient))
+            if self._is_current(staged, patient):
                 return staged
         raise SealingError(f"the patient's keyring changed {_ATTEMPTS} times while sealing; try again in a minute")
+
+    def _current_keyring(self, patient: Address) -> CurrentKeyring:
+        """The keyring to seal by. Where it cannot be had, for whatever reason, there is none."""
+        try:
+            return self._bridge.keyring_of(patient)
+        except StorageError:
+            return CurrentKeyring(self._bridge.system.consents.keyring_of(patient), None)
 
     def _seal(self, patient: Address, records: Sequence[Record], current: CurrentKeyring) -> _Staged:
         patient_key = self._bridge.card_of(patient).public_key
@@ -248,7 +281,8 @@ class Hospital(Seller):
         batch = make_batch([(description, feed) for description in sealed], introductions)
         list_digest, pages = documents.split(batch.document)
         ids = tuple(description.record_id for description in sealed)
-        return _Staged(batch.root, batch.count, list_digest, current.digest, ids, (*blocks, *pages))
+        until = min((key.not_after for key in class_keys.values()), default=FOREVER)
+        return _Staged(batch.root, batch.count, list_digest, current.digest, until, ids, (*blocks, *pages))
 
     def _class_keys(self, records: Sequence[Record], current: CurrentKeyring) -> dict[DataClass, PublicClassKey]:
         """The class keys to seal to. Past its end a key is nobody's: then the registered key alone is used."""

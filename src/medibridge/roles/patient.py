@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from medibridge.chain import Grant, Revocation
 from medibridge.chain.events import CardRegistered, Granted, KeyringReplaced, Revoked
-from medibridge.errors import RecordUnknown, SealingError, StorageError, UsageError
+from medibridge.errors import AccessError, RecordUnknown, SealingError, StorageError, UsageError
 from medibridge.ids import Address, DataClass, Digest, Lane, PurposeOfUse, subject_of
 from medibridge.record import Record
 from medibridge.roles.bridge import DepositedRecord, records_in
@@ -15,7 +16,7 @@ from medibridge.roles.selling import Seller
 from medibridge.sealing.batches import FeedKey, feed_subkey
 from medibridge.sealing.hpke import PublicKey
 from medibridge.sealing.keyrings import Adopted, ClassState, Holder, KeyringState, make_keyring
-from medibridge.sealing.records import unwrap_key
+from medibridge.sealing.records import stale_keyring, unwrap_key
 
 __all__ = ["FOREVER", "Patient", "only"]
 
@@ -89,6 +90,7 @@ class Patient(Seller):
             readers = self._readers(now)
             readers.pop(grantee, None)
             if start <= now < until:
+                self._bridge.card_of(grantee)
                 readers[grantee] = _Reader(classes, until)
             keyring = self._publish(self._next(known, readers))
         given = Grant(self.address, grantee, classes, purposes, start, until, known.digest, keyring)
@@ -108,7 +110,7 @@ class Patient(Seller):
             if lane is Lane.CARE:
                 readers.pop(grantee, None)
             current, keyring = known.digest, self._publish(self._next(known, readers))
-        except (StorageError, SealingError):
+        except (StorageError, SealingError, AccessError, UsageError):
             keyring = _NO_KEYRING
         return consents.revoke(self._account, Revocation(self.address, grantee, lane, current, keyring))
 
@@ -133,7 +135,7 @@ class Patient(Seller):
         consents = self._bridge.system.consents
         current = consents.keyring_of(self.address)
         values = [digest for _, digest in consents.keyrings(self.address)]
-        for digest in reversed(values):
+        for position, digest in reversed(list(enumerate(values))):
             keyring = self._bridge.keyring(digest)
             if keyring is None:
                 continue
@@ -141,10 +143,10 @@ class Patient(Seller):
                 state = keyring.state(self._identity, self.address, self._bridge.consents_place)
             except SealingError:
                 continue
+            if not _are_marks(values[position:]):
+                state = replace(state, classes=_at_epoch(len(values)))
             return _Known(current, state, rotation_due=digest != current)
-        # Each value brought at most one epoch: a later one than any of them is the number of values and one.
-        classes = {int(member): ClassState(len(values), FOREVER) for member in DataClass} if values else {}
-        return _Known(current, KeyringState(classes), rotation_due=bool(values))
+        return _Known(current, KeyringState(_at_epoch(len(values)) if values else {}), rotation_due=bool(values))
 
     def _readers(self, now: int) -> dict[Address, _Reader]:
         """Who may read for care by the chain's word, now."""
@@ -152,13 +154,18 @@ class Patient(Seller):
         readers = {}
         for grantee in {granted.grantee for granted in consents.granted(patient=self.address)}:
             consent = consents.consent_of(self.address, grantee, Lane.CARE)
-            if consent.start <= now < consent.end:
+            if consent.start <= now < consent.end and consent.classes:
                 readers[grantee] = _Reader(consent.classes, consent.end)
         return readers
 
     def _next(self, known: _Known, readers: Mapping[Address, _Reader]) -> KeyringState:
-        """The state in which exactly these readers hold keys; classes that somebody lost have a new epoch."""
+        """The state in which exactly these readers hold keys; classes that somebody lost have a new epoch.
+
+        A reader whose key card cannot be had, and could not before, gets his keys at a later refresh.
+        """
         before = {holder.grantee: holder for holder in known.state.holders}
+        keys = {grantee: key for grantee in readers if (key := self._key_of(grantee, before)) is not None}
+        readers = {grantee: reader for grantee, reader in readers.items() if grantee in keys}
         lost = {
             number
             for grantee, holder in before.items()
@@ -172,7 +179,7 @@ class Patient(Seller):
             ends = [reader.until for reader in readers.values() if member in reader.classes]
             classes[int(member)] = ClassState(epoch + rotates, min(ends, default=FOREVER))
         holders = tuple(
-            Holder(grantee, self._key_of(grantee, before), frozenset(map(int, reader.classes)), reader.until)
+            Holder(grantee, keys[grantee], frozenset(map(int, reader.classes)), reader.until)
             for grantee, reader in sorted(readers.items())
         )
         feeds = self._feeds(known.state)
@@ -180,14 +187,12 @@ class Patient(Seller):
             classes, holders, feeds, self._adopted(KeyringState(classes, holders, feeds, known.state.adopted))
         )
 
-    def _key_of(self, grantee: Address, before: Mapping[Address, Holder]) -> PublicKey:
-        """The grantee's registered key; the one it had, where its card cannot be had now."""
+    def _key_of(self, grantee: Address, before: Mapping[Address, Holder]) -> PublicKey | None:
+        """The grantee's registered key; the one it had, if any, where its card cannot be had now."""
         try:
             return self._bridge.card_of(grantee).public_key
-        except (StorageError, SealingError):
-            if grantee not in before:
-                raise
-            return before[grantee].public_key
+        except (StorageError, SealingError, AccessError):
+            return before[grantee].public_key if grantee in before else None
 
     def _feeds(self, state: KeyringState) -> dict[Address, FeedKey]:
         """The feed keys of every institution that has introduced itself."""
@@ -231,11 +236,25 @@ class Patient(Seller):
 
 def only(name: str, records: list[DepositedRecord]) -> DepositedRecord:
     """The one record of that name, or whose name begins so. Raises `RecordUnknown`."""
-    found = [record for record in records if name and record.name.startswith(name.lower().removeprefix("0x"))]
+    beginning = name.lower().removeprefix("0x")
+    found = [record for record in records if beginning and record.name.startswith(beginning)]
     if len(found) != 1:
         problem = "no record" if not found else "more than one record"
         raise RecordUnknown(f"{problem} has a name that begins with {name!r}; list the records to see their names")
     return found[0]
+
+
+def _are_marks(values: Sequence[Digest]) -> bool:
+    """Whether no keyring came after the first of these values: nothing, or marks that a rotation is due."""
+    return all(later in {earlier, stale_keyring(earlier)} for earlier, later in pairwise(values))
+
+
+def _at_epoch(number: int) -> dict[int, ClassState]:
+    """Every class at this epoch. Each value of a keyring brought at most one: none is later than the number of values.
+
+    So an epoch whose document is lost is never begun again, for its key may be in the hands of somebody who lost it.
+    """
+    return {int(member): ClassState(number, FOREVER) for member in DataClass}
 
 
 def _lane_of(purposes: frozenset[PurposeOfUse]) -> Lane:

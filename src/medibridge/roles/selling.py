@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 
 from medibridge.chain import Decision, Listing, ListingId, Order, OrderId, OrderState, Terms
 from medibridge.chain.events import Bought, CreditWithdrawn, Delivered, Listed, Settled, Unlisted
@@ -14,7 +15,7 @@ from medibridge.roles.bridge import DepositedRecord, Party
 from medibridge.sealing.hpke import open_with
 from medibridge.sealing.records import commitment, mask, unwrap_key
 
-__all__ = ["DAY", "Earnings", "Sale", "Seller", "order_info", "order_of", "patient_of"]
+__all__ = ["DAY", "Earnings", "Sale", "Seller", "listings_in", "order_info", "order_of", "patient_of"]
 
 DAY = 24 * 60 * 60
 _SAFETY = 30 * 60  # seconds before the deadline after which nothing is sent any more (protocol, section 6)
@@ -69,7 +70,7 @@ class Seller(Party):
             record: as `records` found it; the seller must be able to open it.
             price: in the token's smallest unit.
             purpose: what it is sold for, of the research-and-sale lane.
-            duo_terms: GA4GH Data Use Ontology terms, one bit each (`medibridge.ids.DataUse`).
+            duo_terms: GA4GH Data Use Ontology terms, one bit each.
             deliver_within: seconds the seller has to deliver.
             dispute_within: seconds the buyer has to complain, at least a day.
             custodian_share: hundredths of a percent that the custodian gets of what remains after the fee.
@@ -130,40 +131,43 @@ class Seller(Party):
         sales = self._bridge.system.data_sales
         return sales.withdraw(self._account, self._bridge.system.token.address, to or self.address)
 
-    def _own_listings(self) -> list[tuple[bytes, Listing]]:
-        return [
-            (listed.listing_id, Listing.from_abi(listed.listing))
-            for listed in self._bridge.system.data_sales.listed(seller=self.address)
-        ]
-
     def _sales(self) -> Iterator[tuple[Sale, Bought]]:
         sales = self._bridge.system.data_sales
-        for listing_id, listing in self._own_listings():
+        for listing_id, listing in listings_in(sales.listed(seller=self.address)).items():
             for bought in sales.bought(confirmations=self._bridge.system.chain.confirmations(), listingId=listing_id):
                 order, order_id = order_of(bought), OrderId(bought.order_id)
                 status = sales.order_status(order_id)
                 yield Sale(order_id, order, listing, status.state, status.deadline), bought
 
     def _deliverable(self) -> Iterator[tuple[Sale, bytes]]:
-        now = self._bridge.system.chain.now()
         for sale, bought in self._sales():
-            if sale.state is not OrderState.PAID or sale.deadline - now < _SAFETY:
+            if sale.state is not OrderState.PAID or sale.deadline - self._bridge.system.chain.now() < _SAFETY:
                 continue
-            secret = self._secret_of(sale, bought)
-            if secret is not None and self._may_still_sell(sale.listing):
+            secret = self._secret_of(bought)
+            if secret is not None and not self._is_used(bought) and self._may_still_sell(sale.listing):
                 yield sale, secret
 
-    def _secret_of(self, sale: Sale, bought: Bought) -> bytes | None:
-        """The buyer's secret, if it is the one that was committed to, and fresh."""
-        before = self._bridge.system.data_sales.bought()
-        if sum(other.commitment == bought.commitment for other in before) > 1:
-            return None
+    def _secret_of(self, bought: Bought) -> bytes | None:
+        """The buyer's secret, if it is the one that was committed to."""
         try:
             sealed = self._bridge.fetch(Digest(bought.sealed_secret))
-            secret = open_with(self._identity.registered, order_info(sale.order_id), sealed)
+            secret = open_with(self._identity.registered, order_info(OrderId(bought.order_id)), sealed)
         except (SealingError, StorageError):
             return None
-        return secret if len(secret) == 32 and commitment(secret) == sale.order.commitment else None
+        return secret if len(secret) == 32 and commitment(secret) == bought.commitment else None
+
+    def _is_used(self, bought: Bought) -> bool:
+        """Whether the secret served an earlier purchase of the same buyer, or of somebody who knew it.
+
+        Who merely copies a commitment knows no secret: else anybody could stop any delivery.
+        """
+        purchases = self._bridge.system.data_sales.bought()
+        earlier = takewhile(lambda other: other.order_id != bought.order_id, purchases)
+        return any(
+            other.commitment == bought.commitment
+            and (other.buyer == bought.buyer or self._secret_of(other) is not None)
+            for other in earlier
+        )
 
     def _may_still_sell(self, listing: Listing) -> bool:
         if listing.subject == subject_of(self.address):
@@ -178,6 +182,21 @@ class Seller(Party):
         key = unwrap_key(manifest, [self._identity.registered])
         masked = mask(key, secret, sale.order_id)
         return self._bridge.system.data_sales.deliver(self._account, sale.order, sale.listing, masked)
+
+
+def listings_in(events: Iterable[Listed]) -> dict[ListingId, Listing]:
+    """What was listed, by id, oldest first.
+
+    A listing of a class or for a purpose that this version does not know is passed over: the contract takes
+    it from anybody, and nobody else's market must stop for it.
+    """
+    listings = {}
+    for listed in events:
+        try:
+            listings[ListingId(listed.listing_id)] = Listing.from_abi(listed.listing)
+        except ValueError:
+            continue
+    return listings
 
 
 def order_of(bought: Bought) -> Order:

@@ -1,0 +1,56 @@
+"""The files and directories that commands read and write. Nothing else in the package does."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from medibridge.errors import UsageError
+
+__all__ = ["make_directory", "read_file", "write_file"]
+
+
+def read_file(path: Path, what: str, *, limit: int = 2**31) -> bytes:
+    """The content of a file of at most `limit` bytes; `what` names it in messages. Raises `UsageError`."""
+    with _disk(what, "read"), path.open("rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise UsageError(f"{what} has more than {limit} bytes; it is not what is expected here")
+    return content
+
+
+def write_file(path: Path, content: bytes, what: str) -> None:
+    """Write a file for its owner alone, whole or not at all; replaces one that is there. Raises `UsageError`."""
+    with _disk(what, "written"):
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".medibridge-")
+        temporary = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def make_directory(path: Path) -> Path:
+    """The directory, made for its owner alone where it is not there, with those above it. Raises `UsageError`."""
+    with _disk(f"the directory {path}", "made"):
+        for each in (*reversed(path.parents), path):
+            if not each.is_dir():
+                each.mkdir(mode=0o700, exist_ok=True)
+    return path
+
+
+@contextmanager
+def _disk(what: str, done: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "its name is not a path"
+        raise UsageError(f"{what} cannot be {done} ({reason}); check the path and who may use it") from None

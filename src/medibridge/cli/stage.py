@@ -1,0 +1,153 @@
+"""The demo's stage: a fresh deployment, its cast, and the tricks that the cast tries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+
+from medibridge.chain import Chain, Kind, System, deploy
+from medibridge.errors import MediBridgeError, NoKeyForRecord, NotPermitted, RecordAltered, StorageError
+from medibridge.ids import Address, Cid, Digest, cid_of
+from medibridge.record import Record
+from medibridge.roles import Bridge, Buyer, DepositedRecord, Hospital, Party, Patient
+from medibridge.sealing.hpke import PrivateKey
+from medibridge.sealing.identity import Identity
+from medibridge.storage import BlobStore, MemoryJournal
+
+__all__ = ["FlippedBit", "KeepsItsKeys", "Stage", "attempt"]
+
+_ETHER = 10**18
+_NO_PROFILE = Digest(bytes(32))
+
+
+class KeepsItsKeys(Hospital):
+    """A hospital that keeps the keys it was once given, and later asks nobody."""
+
+    _kept: tuple[PrivateKey, ...] = ()
+
+    def keep_keys(self, patient: Address) -> int:
+        """Keep a copy of every class key that it holds now; how many there are."""
+        keyring = self._bridge.keyring_of(patient).keyring
+        if keyring is not None and self.address in keyring.grantees:
+            held = keyring.held_by(self._identity.registered, self.address, patient, self._bridge.consents_place)
+            self._kept = tuple(secret.private_key() for secret in held.class_secrets.values())
+        return len(self._kept)
+
+    def force(self, record: DepositedRecord) -> Record:
+        """Open a record with every key it ever had, without asking the contract. Raises as `Bridge.open`."""
+        return self._bridge.open(record, [self._identity.registered, *self._kept])
+
+
+class Curious(Buyer):
+    """A buyer that tries its key on what it did not buy."""
+
+    def force(self, record: DepositedRecord) -> Record:
+        """Open a record with the key it has. Raises as `Bridge.open`."""
+        return self._bridge.open(record, [self._identity.registered])
+
+
+class FlippedBit(BlobStore):
+    """Another store, in which one bit of one block is the other way round."""
+
+    def __init__(self, store: BlobStore, altered: Cid) -> None:
+        self._store = store
+        self._altered = altered
+
+    def put(self, block: bytes) -> Cid:
+        """See `BlobStore.put`."""
+        return self._store.put(block)
+
+    def put_many(self, blocks: Iterable[bytes]) -> list[Cid]:
+        """See `BlobStore.put_many`."""
+        return self._store.put_many(blocks)
+
+    def get(self, cid: Cid) -> bytes:
+        """See `BlobStore.get`; but one block is not checked, and altered."""
+        block = self._store.get(cid)
+        return bytes([block[0] ^ 1]) + block[1:] if cid == self._altered else block
+
+    def has(self, cid: Cid) -> bool:
+        """See `BlobStore.has`."""
+        return self._store.has(cid)
+
+    def delete(self, cid: Cid) -> None:
+        """See `BlobStore.delete`."""
+        self._store.delete(cid)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Who plays, on which chain and store; `records` are the ones the story speaks of, by the name it gives them,
+    and `while_granted` what came of Lakeside's reading each of them before it was revoked.
+    """
+
+    system: System
+    bridge: Bridge
+    rowan: Hospital
+    lakeside: KeepsItsKeys
+    patient: Patient
+    buyer: Curious
+    _admin: LocalAccount
+    _patient_keys: tuple[LocalAccount, Identity]
+    records: dict[str, DepositedRecord] = field(default_factory=dict)
+    while_granted: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def raised(cls, chain: Chain, store: BlobStore) -> Stage:
+        """Make an account for everybody, give each money for gas, and deploy the contracts."""
+        accounts = [Account.create() for _ in range(5)]
+        for account in accounts:
+            chain.fund(Address(account.address), 10 * _ETHER)
+        admin, rowan, lakeside, patient, buyer = accounts
+        system = deploy(chain, admin)
+        bridge = Bridge(system, store)
+        patient_keys = (patient, Identity.generate())
+        return cls(
+            system,
+            bridge,
+            Hospital(bridge, rowan, Identity.generate(), MemoryJournal()),
+            KeepsItsKeys(bridge, lakeside, Identity.generate(), MemoryJournal()),
+            Patient(bridge, *patient_keys),
+            Curious(bridge, buyer, Identity.generate()),
+            admin,
+            patient_keys,
+        )
+
+    def enrol(self) -> None:
+        """Let the administrator verify the institutions."""
+        for party, kind in ((self.rowan, Kind.HOSPITAL), (self.lakeside, Kind.HOSPITAL), (self.buyer, Kind.BUYER)):
+            self.system.institutions.enrol(self._admin, party.address, kind, _NO_PROFILE)
+
+    def register(self) -> None:
+        """Publish everybody's key card."""
+        parties: tuple[Party, ...] = (self.rowan, self.lakeside, self.patient, self.buyer)
+        for party in parties:
+            party.register()
+
+    def mint(self, units: int) -> None:
+        """Give the buyer money."""
+        self.system.token.mint(self._admin, self.buyer.address, units)
+
+    def altered_reads(self, record: DepositedRecord) -> Iterator[tuple[Cid, str]]:
+        """For each block of a record: the patient's attempt to read while one bit of that block is flipped."""
+        manifest = self.bridge.manifest(record.description)
+        for digest in (record.description.manifest, *manifest.blocks):
+            altered = Bridge(self.system, FlippedBit(self.bridge.store, cid_of(digest)))
+            patient = Patient(altered, *self._patient_keys)
+            yield cid_of(digest), attempt(lambda: patient.read(record), told=str)  # noqa: B023 - called at once
+
+
+def attempt(read: Callable[[], object], told: Callable[[MediBridgeError], str] | None = None) -> str:
+    """What comes of trying to read: ``reads``, or why not."""
+    try:
+        read()
+    except (NotPermitted, NoKeyForRecord, RecordAltered, StorageError) as refusal:
+        return (told or _briefly)(refusal)
+    return "reads"
+
+
+def _briefly(refusal: MediBridgeError) -> str:
+    return {NotPermitted: "not permitted", NoKeyForRecord: "no key"}.get(type(refusal), "altered")

@@ -1,0 +1,199 @@
+"""People, the deployed system, a clock that stands still, and a fresh chain for every test."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from brownie import accounts as brownie_accounts
+from brownie import web3
+from clock import NOON, Clock
+from eth_utils.crypto import keccak
+from exercised import EXERCISED, CallWitness
+from isolation import MinedAtOnce, isolated
+
+FEE_IN_BPS = 250
+
+HOSPITAL, LABORATORY, BUYER = 1, 2, 5
+"""`IInstitutions.Kind`."""
+
+INSTITUTIONS = {
+    "hospital": HOSPITAL,
+    "second_hospital": HOSPITAL,
+    "laboratory": LABORATORY,
+    "buyer": BUYER,
+    "second_buyer": BUYER,
+}
+"""Who is enrolled when a test begins."""
+
+
+@dataclass(frozen=True)
+class System:
+    """The deployed contracts, as Brownie's objects."""
+
+    governance: Any
+    institutions: Any
+    key_cards: Any
+    records: Any
+    consents: Any
+    data_sales: Any
+    dollar: Any
+
+
+NAMES = (
+    "admin",
+    "treasury",
+    "hospital",
+    "second_hospital",
+    "laboratory",
+    "buyer",
+    "second_buyer",
+    "patient",
+    "second_patient",
+    "delegate",
+    "stranger",
+    "relayer",
+)
+
+
+@pytest.fixture(scope="session")
+def people(chain_start: None) -> dict[str, Any]:
+    """Accounts of their own with a key, the same in every run, and with money for gas."""
+    accounts = {name: brownie_accounts.add("0x" + keccak(text=f"MediBridge: {name}").hex()) for name in NAMES}
+    for account in accounts.values():
+        web3.provider.make_request("anvil_setBalance", [account.address, hex(10**21)])
+    return accounts
+
+
+def person(name: str) -> Any:
+    @pytest.fixture(scope="session", name=name)
+    def account(people: dict[str, Any]) -> Any:
+        return people[name]
+
+    return account
+
+
+admin = person("admin")
+treasury = person("treasury")
+hospital = person("hospital")
+second_hospital = person("second_hospital")
+laboratory = person("laboratory")
+buyer = person("buyer")
+second_buyer = person("second_buyer")
+patient = person("patient")
+second_patient = person("second_patient")
+delegate = person("delegate")
+stranger = person("stranger")
+relayer = person("relayer")
+
+
+def deploy(admin: Any, treasury: Any, fee_in_bps: int = FEE_IN_BPS) -> System:
+    """The whole system, in the order of reading."""
+    from brownie import (
+        Consents,
+        DataSales,
+        Governance,
+        Institutions,
+        KeyCards,
+        Records,
+        TestDollar,
+    )
+
+    governance = admin.deploy(Governance, admin)
+    institutions = admin.deploy(Institutions, governance)
+    key_cards = admin.deploy(KeyCards)
+    records = admin.deploy(Records, institutions)
+    consents = admin.deploy(Consents)
+    data_sales = admin.deploy(DataSales, governance, institutions, records, consents, fee_in_bps, treasury)
+    dollar = admin.deploy(TestDollar, admin)
+    return System(governance, institutions, key_cards, records, consents, data_sales, dollar)
+
+
+@pytest.fixture(scope="session")
+def chain_start() -> None:
+    """A witness of every call, no waiting, and the clock stopped at noon."""
+    web3.middleware_onion.add(CallWitness, "call witness")
+    web3.middleware_onion.add(MinedAtOnce, "mined at once")
+    clock = Clock()
+    clock.move_to(NOON)
+    clock.stand_still()
+
+
+@pytest.fixture(scope="session")
+def system(people: dict[str, Any]) -> System:
+    """Deployed once for all tests, with the institutions enrolled and the dollar allowed."""
+    admin = people["admin"]
+    system = deploy(admin, people["treasury"])
+    for name, kind in INSTITUTIONS.items():
+        system.institutions.enrol(people[name], kind, bytes(32), {"from": admin})
+    system.data_sales.allowToken(system.dollar, True, {"from": admin})
+    EXERCISED.take_transactions()
+    gc.collect()
+    gc.freeze()  # Brownie collects garbage at every revert: a tenth of a second, if it must look at its own modules
+    return system
+
+
+@pytest.fixture(autouse=True)
+def fn_isolation(system: System) -> Iterator[None]:
+    """Every test starts from the fresh system. Unlike Brownie's, it does not deploy anew for every module."""
+    with isolated():
+        yield
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def governance(system: System) -> Any:
+    return system.governance
+
+
+@pytest.fixture
+def institutions(system: System) -> Any:
+    return system.institutions
+
+
+@pytest.fixture
+def key_cards(system: System) -> Any:
+    return system.key_cards
+
+
+@pytest.fixture
+def records(system: System) -> Any:
+    return system.records
+
+
+@pytest.fixture
+def consents(system: System) -> Any:
+    return system.consents
+
+
+@pytest.fixture
+def data_sales(system: System) -> Any:
+    return system.data_sales
+
+
+@pytest.fixture
+def dollar(system: System) -> Any:
+    return system.dollar
+
+
+LAST = "test_everything_is_exercised.py"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What was exercised is asked last, and only after a run of every test."""
+    items.sort(key=lambda item: item.path.name == LAST)
+    here = Path(__file__).parent
+    missing = set(here.rglob("test_*.py")) - {item.path for item in items}
+    narrowed = missing or config.option.keyword or config.option.markexpr or any("::" in arg for arg in config.args)
+    if narrowed:
+        for item in items:
+            if item.path.name == LAST:
+                item.add_marker(pytest.mark.skip(reason="only after a run of every test"))

@@ -1,0 +1,184 @@
+"""Who may change what: every external function that writes has its stranger here, or the reason why it needs none.
+
+A new function fails this test until it has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from exercised import signature_of
+from observed import plain
+from refusals import reverts
+from sales import HOUR, Listing, Order, Purchase, Terms, as_struct, batch_of, digest, listing_of, order_of
+from typed_data import Grant, Revocation, keyring
+
+ZERO = "0x" + "00" * 20
+
+OURS = ("institutions", "key_cards", "records", "consents", "data_sales")
+
+OPEN_TO_ALL = {
+    "key_cards.register": "acts for the caller only",
+    "consents.appointDelegate": "acts for the caller only",
+    "consents.removeDelegate": "acts for the caller only",
+    "consents.decide": "writes the question in the asker's name; changes nothing",
+    "data_sales.settle": "only after its deadline, and credits only those whose it is",
+    "data_sales.refund": "only after its deadline, and credits only the buyer",
+}
+
+Case = Callable[[Any], tuple[Any, ...]]
+
+REFUSALS: dict[str, Case] = {
+    "institutions.enrol": lambda it: (
+        it.call(it.stranger, 1, bytes(32)),
+        ("AccessManagedUnauthorized", it.stranger),
+    ),
+    "institutions.suspend": lambda it: (it.call(it.hospital), ("AccessManagedUnauthorized", it.stranger)),
+    "institutions.reinstate": lambda it: (it.call(it.hospital), ("AccessManagedUnauthorized", it.stranger)),
+    "institutions.setAuthority": lambda it: (it.call(it.stranger), ("AccessManagedUnauthorized", it.stranger)),
+    "records.deposit": lambda it: (it.call(digest(0), 1, digest(1)), ("NotInGoodStanding", it.stranger)),
+    "consents.grant": lambda it: (it.call(it.grant), ("NotPatientOrDelegate", it.stranger, it.patient)),
+    "consents.grantFor": lambda it: (
+        it.call(it.grant, (it.stranger, 1, 2**40 - 1, b"")),
+        ("NotPatientOrDelegate", it.stranger, it.patient),
+    ),
+    "consents.revoke": lambda it: (it.call(it.revocation), ("NotPatientOrDelegate", it.stranger, it.patient)),
+    "consents.revokeFor": lambda it: (
+        it.call(it.revocation, (it.stranger, 1, 2**40 - 1, b"")),
+        ("NotPatientOrDelegate", it.stranger, it.patient),
+    ),
+    "consents.replaceKeyring": lambda it: (
+        it.call(it.patient, bytes(32), keyring(1)),
+        ("NotPatientOrDelegate", it.stranger, it.patient),
+    ),
+    "data_sales.setAuthority": lambda it: (it.call(it.stranger), ("AccessManagedUnauthorized", it.stranger)),
+    "data_sales.allowToken": lambda it: (it.call(it.stranger, True), ("AccessManagedUnauthorized", it.stranger)),
+    "data_sales.list": lambda it: (
+        it.call(it.terms, it.record, (it.root, 0, [])),
+        ("SaleNotPermitted", it.listing.subject, it.stranger, 1),
+    ),
+    "data_sales.unlist": lambda it: (it.call(it.listing), ("NotTheSeller", it.stranger, it.patient)),
+    "data_sales.buy": lambda it: (it.call(it.listing, it.purchase), ("BuyerNotInGoodStanding", it.stranger)),
+    "data_sales.buyWithPermit": lambda it: (
+        it.call(it.listing, it.purchase, (0, 27, bytes(32), bytes(32))),
+        ("BuyerNotInGoodStanding", it.stranger),
+    ),
+    "data_sales.deliver": lambda it: (
+        it.call(it.order, it.listing, bytes(32)),
+        ("NotTheSeller", it.stranger, it.patient),
+    ),
+    "data_sales.withdraw": lambda it: (
+        it.call(it.dollar, it.stranger),
+        ("NothingToWithdraw", it.dollar, it.stranger),
+    ),
+}
+
+
+class Stage:
+    """A deposited record that the patient sells, one order of it, and a stranger who calls one function."""
+
+    def __init__(self, system: Any, people: dict[str, Any], function: Any) -> None:
+        self._function = function
+        self._account = people["stranger"]
+        patient, hospital, buyer, admin = (people[x] for x in ("patient", "hospital", "buyer", "admin"))
+        batch = batch_of(hospital, patient, 1).deposited(system.records, hospital)
+        self.stranger: str = self._account.address
+        self.patient: str = patient.address
+        self.hospital: str = hospital.address
+        self.dollar: str = system.dollar.address
+        self.root = batch.root
+        self.record = as_struct(batch.records[0])
+        self.terms = Terms(self.dollar, 1, 16, deliver_within=HOUR)
+        self.listing: Listing = listing_of(system.data_sales, patient, batch, 0, self.terms)
+        self.purchase = Purchase(digest("c"), digest("s"))
+        system.dollar.mint(buyer, 1, {"from": admin})
+        system.dollar.approve(system.data_sales, 1, {"from": buyer})
+        system.data_sales.buy(self.listing, self.purchase, {"from": buyer})
+        self.order: Order = order_of(system.data_sales, self.listing, buyer, self.purchase)
+        self.grant = Grant(self.patient, self.stranger, 2, 1, 0, 2**40 - 1, bytes(32), keyring(1))
+        self.revocation = Revocation(self.patient, self.hospital, 0, bytes(32), bytes(32))
+
+    def call(self, *arguments: Any) -> Callable[[], Any]:
+        return lambda: self._function(*arguments, {"from": self._account})
+
+
+def writing_functions(system: Any) -> set[str]:
+    return {
+        f"{name}.{item['name']}"
+        for name in OURS
+        for item in getattr(system, name).abi
+        if item["type"] == "function" and item["stateMutability"] not in ("view", "pure")
+    }
+
+
+def test_every_writing_function_has_its_stranger_or_a_reason(system):
+    assert writing_functions(system) == REFUSALS.keys() | OPEN_TO_ALL.keys()
+    assert not REFUSALS.keys() & OPEN_TO_ALL.keys()
+
+
+@pytest.mark.parametrize("function", REFUSALS)
+def test_a_stranger_is_refused(system, people, function):
+    contract, name = function.split(".")
+    stage = Stage(system, people, getattr(getattr(system, contract), name))
+    call, error = REFUSALS[function](stage)
+
+    with reverts(*error):
+        call()
+
+
+GOVERNANCE_OPEN_TO_ALL = {
+    "renounceRole": "acts for the caller only",
+    "cancel": "of what was scheduled; a stranger has scheduled nothing",
+    "schedule": "of what one may call with a delay; a stranger may call nothing",
+    "execute": "of what one may call; a stranger may call nothing",
+    "consumeScheduledOp": "only for the target itself",
+    "multicall": "makes calls of this contract in the caller's own name",
+}
+
+
+def test_governance_refuses_a_stranger_everything_that_changes_rights(system, admin, stranger):
+    """OpenZeppelin's AccessManager, unchanged: this asserts who holds its admin role, not how it works."""
+    governance = system.governance
+    refused = set()
+    for item in governance.abi:
+        if item["type"] != "function" or item["stateMutability"] in ("view", "pure"):
+            continue
+        if item["name"] in GOVERNANCE_OPEN_TO_ALL:
+            continue
+        arguments = [_zero(parameter["type"]) for parameter in item["inputs"]]
+        with reverts("AccessManagerUnauthorizedAccount", stranger, 0):
+            getattr(governance, item["name"])(*arguments, {"from": stranger})
+        refused.add(signature_of(item).partition("(")[0])
+    assert refused == {
+        "grantRole",
+        "labelRole",
+        "revokeRole",
+        "setGrantDelay",
+        "setRoleAdmin",
+        "setRoleGuardian",
+        "setTargetAdminDelay",
+        "setTargetClosed",
+        "setTargetFunctionRole",
+        "updateAuthority",
+    }
+    for contract, call in (
+        (system.institutions, system.institutions.suspend.encode_input(stranger)),
+        (system.data_sales, system.data_sales.allowToken.encode_input(stranger, True)),
+    ):
+        with reverts("AccessManagerUnauthorizedCall", stranger, contract, bytes.fromhex(call[2:10])):
+            governance.execute(contract, call, {"from": stranger})
+    assert plain(governance.hasRole(0, admin)) == (True, 0)
+    assert plain(governance.hasRole(0, stranger)) == (False, 0)
+
+
+def test_the_test_dollar_is_minted_by_its_owner_only(dollar, stranger):
+    with reverts("OwnableUnauthorizedAccount", stranger):
+        dollar.mint(stranger, 1, {"from": stranger})
+
+
+def _zero(kind: str) -> Any:
+    if kind.endswith("[]"):
+        return []
+    return {"address": ZERO, "bool": False, "string": "", "bytes": b""}.get(kind, 0)
