@@ -43,7 +43,7 @@ contract Consents is IConsents, EIP712 {
     /// @inheritdoc IConsents
     function revoke(Revocation memory revocation) external {
         _requireActsFor(msg.sender, revocation.patient);
-        _revoke(revocation, msg.sender);
+        _revoke(revocation, msg.sender, 0);
     }
 
     /// @inheritdoc IConsents
@@ -52,12 +52,13 @@ contract Consents is IConsents, EIP712 {
         _requireSigned(by, keccak256(abi.encode(REVOCATION_TYPEHASH, revocation, by.version, by.deadline)));
         uint40 current = _consents[revocation.patient][revocation.grantee][revocation.lane].version();
         require(current <= by.version, VersionSuperseded(by.version, current));
-        _revoke(revocation, by.signer);
+        _revoke(revocation, by.signer, by.version);
     }
 
     /// @inheritdoc IConsents
     function replaceKeyring(address patient, bytes32 oldKeyring, bytes32 newKeyring) external {
         _requireActsFor(msg.sender, patient);
+        require(newKeyring != oldKeyring, KeyringMissing(patient));
         _replaceKeyring(patient, oldKeyring, newKeyring);
         emit KeyringReplaced(patient, newKeyring);
     }
@@ -118,6 +119,7 @@ contract Consents is IConsents, EIP712 {
         require(given.grantee != address(0) && given.grantee != given.patient, InvalidGrantee(given.grantee));
         require(given.start < given.end && block.timestamp < given.end, InvalidPeriod(given.start, given.end, block.timestamp));
         Lane lane = _laneOf(given.classes, given.purposes);
+        require(given.newKeyring != 0 || lane != Lane.Care, KeyringMissing(given.patient));
         mapping(Lane lane => ConsentSlot) storage consents = _consents[given.patient][given.grantee];
         uint40 current = consents[lane].version();
         uint40 version = signedVersion;
@@ -146,9 +148,12 @@ contract Consents is IConsents, EIP712 {
         );
     }
 
-    function _revoke(Revocation memory revocation, address actor) private {
+    /// @param signedVersion The signing time of a signed revocation, which its version must pass, so that it is not
+    /// submitted again in the same second; zero for the actor's own transaction.
+    function _revoke(Revocation memory revocation, address actor, uint40 signedVersion) private {
         mapping(Lane lane => ConsentSlot) storage consents = _consents[revocation.patient][revocation.grantee];
-        uint40 version = _nextVersion(consents[revocation.lane].version());
+        uint40 current = consents[revocation.lane].version();
+        uint40 version = _nextVersion(current > signedVersion ? current : signedVersion);
 
         consents[revocation.lane] = slotOf({
             classes: 0,

@@ -49,6 +49,7 @@ contract DataSales is IDataSales, AccessManaged {
         address treasury
     ) AccessManaged(governance) {
         require(feeInBps <= MOST_FEE_IN_BPS, FeeTooHigh(feeInBps, MOST_FEE_IN_BPS));
+        require(treasury != address(0), TreasuryMissing());
         INSTITUTIONS = institutions;
         RECORDS = records;
         CONSENTS = consents;

@@ -17,7 +17,8 @@ interface IConsents {
     /// @param start First second in which it holds, seconds since 1970.
     /// @param end First second in which it holds no more.
     /// @param oldKeyring The keyring that this grant replaces; any other on the chain refuses it.
-    /// @param newKeyring The keyring from now on: SHA-256 of its head block. May be the old one where no key changes.
+    /// @param newKeyring The keyring from now on: SHA-256 of its head block. May be the old one where no key changes;
+    /// zero only for research and sale, before there is any.
     struct Grant {
         address patient;
         address grantee;
@@ -134,7 +135,7 @@ interface IConsents {
     /// @notice The patient's keyring has changed since this was made; read it again and make it anew.
     error KeyringChanged(bytes32 current, bytes32 named);
 
-    /// @notice A keyring needs a digest; publish its document and give the SHA-256.
+    /// @notice A new keyring is needed; publish its document and give its SHA-256.
     error KeyringMissing(address patient);
 
     /// @notice A consent covers at least one data class and one purpose; name them.
@@ -184,10 +185,11 @@ interface IConsents {
     function revokeFor(Revocation calldata revocation, Signed calldata by) external;
 
     /// @notice Publishes a keyring without changing a consent: the first one, or a rotation that was due.
-    /// @dev Reverts with {NotPatientOrDelegate}, {KeyringChanged} or {KeyringMissing}.
+    /// @dev Reverts with {NotPatientOrDelegate}, {KeyringChanged} or, where nothing would change, {KeyringMissing}.
     function replaceKeyring(address patient, bytes32 oldKeyring, bytes32 newKeyring) external;
 
     /// @notice Lets a parent or carer act for the caller, until `endsAt`. A delegate appoints nobody.
+    /// *Warning*: an earlier end than before marks no rotation as due; {removeDelegate} does.
     /// @dev Reverts with {InvalidDelegate}.
     function appointDelegate(address delegate, uint40 endsAt) external;
 

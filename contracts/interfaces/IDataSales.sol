@@ -128,6 +128,9 @@ interface IDataSales {
     /// @notice The fee is at most a tenth; deploy with less.
     error FeeTooHigh(uint256 feeInBps, uint256 limitInBps);
 
+    /// @notice The fee needs somebody to be credited; name the treasury.
+    error TreasuryMissing();
+
     /// @notice The market does not take this token; choose one that is allowed.
     error TokenNotAllowed(IERC20 token);
 

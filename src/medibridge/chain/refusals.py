@@ -71,6 +71,7 @@ __all__ = [
     "StringTooLong",
     "SubjectNotAPatient",
     "TokenNotAllowed",
+    "TreasuryMissing",
     "VersionInFuture",
     "VersionSuperseded",
     "WindowOutOfRange",
@@ -266,11 +267,11 @@ class KeyringChanged(NamedRefusal):
 
 @dataclass(eq=False)
 class KeyringMissing(NamedRefusal):
-    """`Consents`: A keyring needs a digest; publish its document and give the SHA-256."""
+    """`Consents`: A new keyring is needed; publish its document and give its SHA-256."""
 
     SELECTOR: ClassVar[bytes] = bytes.fromhex("dcf65b31")
     TYPES: ClassVar[tuple[str, ...]] = ("address",)
-    NOTICE: ClassVar[str] = "A keyring needs a digest; publish its document and give the SHA-256."
+    NOTICE: ClassVar[str] = "A new keyring is needed; publish its document and give its SHA-256."
 
     patient: Address
 
@@ -609,6 +610,15 @@ class TokenNotAllowed(NamedRefusal):
 
 
 @dataclass(eq=False)
+class TreasuryMissing(NamedRefusal):
+    """`DataSales`: The fee needs somebody to be credited; name the treasury."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("765135ea")
+    TYPES: ClassVar[tuple[str, ...]] = ()
+    NOTICE: ClassVar[str] = "The fee needs somebody to be credited; name the treasury."
+
+
+@dataclass(eq=False)
 class WindowOutOfRange(NamedRefusal):
     """`DataSales`: The time to deliver or to dispute is outside what the market takes; choose one within."""
 
@@ -834,6 +844,7 @@ REFUSALS: tuple[type[NamedRefusal], ...] = (
     SaleNotPermitted,
     SubjectNotAPatient,
     TokenNotAllowed,
+    TreasuryMissing,
     WindowOutOfRange,
     ZeroPrice,
     ECDSAInvalidSignature,

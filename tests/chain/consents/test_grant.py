@@ -62,6 +62,11 @@ def test_grant_works_without_any_keyring_when_the_patient_has_none(consents, pat
     assert plain(consents.keyringOf(patient)) == bytes(32)
 
 
+def test_grant_is_refused_for_care_when_there_is_no_keyring(consents, patient, care):
+    with reverts("KeyringMissing", patient):
+        consents.grant(care._replace(old_keyring=bytes(32), new_keyring=bytes(32)), {"from": patient})
+
+
 def test_grant_counts_the_version_on_when_it_is_the_second_in_one_second(consents, patient, hospital, granted):
     consents.grant(granted._replace(old_keyring=keyring(1)), {"from": patient})
 

@@ -40,6 +40,13 @@ def test_replace_keyring_is_refused_when_none_is_given(consents, patient, grante
         consents.replaceKeyring(patient, keyring(1), bytes(32), {"from": patient})
 
 
+def test_replace_keyring_is_refused_when_nothing_would_change(consents, patient, granted, second_patient):
+    with reverts("KeyringMissing", patient):
+        consents.replaceKeyring(patient, keyring(1), keyring(1), {"from": patient})
+    with reverts("KeyringMissing", second_patient):
+        consents.replaceKeyring(second_patient, bytes(32), bytes(32), {"from": second_patient})
+
+
 def test_replace_keyring_is_refused_when_the_caller_is_not_the_patient(consents, patient, hospital, granted):
     with reverts("NotPatientOrDelegate", hospital, patient):
         consents.replaceKeyring(patient, keyring(1), keyring(2), {"from": hospital})

@@ -79,7 +79,6 @@ def test_revoke_for_is_refused_when_submitted_a_second_time(
     assert plain(consents.keyringOf(patient)) == keyring(2)
 
 
-@pytest.mark.xfail(strict=True, reason="the slot's version becomes the block's time, which is what was signed")
 def test_revoke_for_is_refused_when_replayed_after_it_was_submitted_in_the_second_it_was_signed(
     consents, patient, hospital, relayer, granted, revocation, clock
 ):

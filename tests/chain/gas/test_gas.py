@@ -33,6 +33,7 @@ GOALS = {
     "further grant, relayed": 66_000,
     "revoke with a new keyring": 38_000,
     "list a record deposited alone": 95_000,
+    "list a record of a batch of 1 000": 95_000,
     "repeat sale: buy, deliver and settle": 200_000,
     "buyer's first sale with permit: buy, deliver and settle": 260_000,
     "withdraw": 60_000,

@@ -7,10 +7,11 @@ import socket
 from dataclasses import replace
 
 import pytest
-from command_line import CHEAP, CommandLine
+from command_line import CHEAP, PASSPHRASE, CommandLine
 from eth_account import Account
 
-from medibridge import Chain, samples
+from medibridge import Chain, Deployment, System, samples
+from medibridge.cli.key_files import KeyFiles
 from medibridge.cli.session import Surroundings
 
 LAB = samples.read("oru-r01-laboratory.hl7")
@@ -209,3 +210,17 @@ def test_no_secret_is_taken_from_the_environment(town):
     environment = {"MEDIBRIDGE_PASSPHRASE": "x", "MEDIBRIDGE_KEY": "iris", "MEDIBRIDGE_PASSPHRASE_FILE": os.devnull}
     answer = town.run("patient", "records", "--key", "iris", code=2, env=environment)
     assert "give --passphrase-file" in answer.err
+
+
+def test_audit_shows_questions_about_classes_that_do_not_exist(town):
+    keys = KeyFiles(town.run.home / "keys")
+    account, _ = keys.open("meridian", PASSPHRASE)
+    [deployment] = (town.run.home / "deployments").iterdir()
+    system = System(town.chain, Deployment.from_json(deployment.read_text()))
+    system.consents.decide(account, keys.address_of("iris"), keys.address_of("rowan"), 31, 30)
+    trail = town.run("patient", "audit", key="iris", json=True).document["trail"]
+    assert (trail[-1]["class"], trail[-1]["purpose"]) == ("unknown (31)", "unknown (30)")
+
+
+def test_version_is_told(cli):
+    assert cli("--version").out.startswith("medibridge")
