@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from eth_account import Account
@@ -103,6 +104,34 @@ class QuickBackend(PyEVMBackend):
         return 10_000_000
 
 
+class QuickTester(EthereumTester):
+    """A chain that reads each mined block, and each receipt, once: it is asked for the past all the time."""
+
+    def __init__(self, backend: QuickBackend) -> None:
+        self._known: dict[object, Any] = {}
+        super().__init__(backend)
+
+    def _once(self, question: object, ask: Callable[[], Any]) -> Any:
+        if question not in self._known:
+            self._known[question] = ask()
+        return self._known[question]
+
+    def get_block_by_number(self, block_number: int | str = "latest", full_transactions: bool = False) -> Any:
+        ask = partial(super().get_block_by_number, block_number, full_transactions)
+        mined = isinstance(block_number, int)
+        return self._once(("block", block_number, full_transactions), ask) if mined else ask()
+
+    def get_transaction_receipt(self, transaction_hash: str) -> Any:
+        return self._once(("receipt", transaction_hash), partial(super().get_transaction_receipt, transaction_hash))
+
+    def get_accounts(self) -> Any:
+        return self._once("accounts", super().get_accounts)
+
+    def revert_to_snapshot(self, snapshot_id: int) -> None:
+        super().revert_to_snapshot(snapshot_id)
+        self._known.clear()
+
+
 class WatchedStore(MemoryStore):
     """A store that remembers which blocks were asked for and kept, and lets a test act on either."""
 
@@ -139,7 +168,7 @@ class World:
 
     def __init__(self) -> None:
         backend = QuickBackend.from_mnemonic("test test test test test test test test test test test junk")
-        self.tester = EthereumTester(backend)
+        self.tester = QuickTester(backend)
         self.chain = Chain(EthereumTesterProvider(self.tester), place="the chain of this test")
         keys = [Account.from_key(key.to_bytes()) for key in backend.account_keys]
         self.accounts: dict[str, LocalAccount] = dict(zip(NAMES, keys, strict=True))

@@ -48,7 +48,7 @@ class Deployment:
             chain_id, block = int(values.pop("chain_id")), int(values.pop("block"))
             return cls(chain_id, block, **{name: address(value) for name, value in values.items()})
         except (ValueError, TypeError, KeyError, AttributeError, UsageError) as exc:
-            raise UsageError("this is no deployment file; run scripts/deploy.py to write one") from exc
+            raise UsageError("this is no deployment file; medibridge admin deploy writes one") from exc
 
 
 class System:
@@ -74,13 +74,13 @@ class System:
         if actual != self.deployment.chain_id:
             raise ContractsMissing(
                 f"the deployment is for chain {self.deployment.chain_id}, the node is on {actual}; "
-                "connect to the other chain or deploy here with scripts/deploy.py"
+                "connect to the other chain, or deploy here with: medibridge admin deploy"
             )
         for contract in (self.institutions, self.key_cards, self.records, self.consents, self.data_sales):
             if not self.chain.has_code(contract.address):
                 raise ContractsMissing(
                     f"there is no {contract.NAME} at {contract.address} on chain {actual}; "
-                    "deploy the contracts there with scripts/deploy.py"
+                    "deploy the contracts there with: medibridge admin deploy"
                 )
         return self
 

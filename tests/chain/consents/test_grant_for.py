@@ -32,9 +32,9 @@ def test_grant_for_marks_the_delegate_when_a_delegate_signed(consents, patient, 
     assert plain(consents.consentOf(patient, hospital, Lane.CARE))[6] == BY_DELEGATE
 
 
-def test_grant_for_is_refused_when_submitted_a_second_time(consents, patient, relayer, care):
+def test_grant_for_is_refused_when_submitted_a_second_time(consents, patient, relayer, research):
     """[attack] A signed consent replayed."""
-    again = care._replace(new_keyring=bytes(32))  # changes no keyring, so that only its version can stop it
+    again = research._replace(old_keyring=bytes(32), new_keyring=bytes(32))  # changes no keyring, so that only its version can stop it
     signed = sign_consent(patient, consents, again, NOON)
     consents.grantFor(again, signed, {"from": relayer})
 

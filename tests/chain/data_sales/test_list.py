@@ -8,6 +8,7 @@ from decisions import CLASS_NOT_COVERED, ENDED, NO_CONSENT, NOT_YET_STARTED, PUR
 from observed import event_of, plain
 from refusals import reverts
 from sales import DAY, HOUR, Batch, as_struct, batch_of, digest, record_of, unlisted
+from typed_data import keyring
 
 from medibridge.ids import DataClass, PurposeOfUse
 
@@ -171,7 +172,7 @@ def test_list_is_refused_when_the_seller_has_no_consent(data_sales, stranger, pa
         ({"purposes": PurposeOfUse.HMARKT.bit}, PURPOSE_NOT_COVERED),
         ({"purposes": PurposeOfUse.CLINTRCH.bit}, PURPOSE_NOT_COVERED),
         ({"start": NOON + 1}, NOT_YET_STARTED),
-        ({"purposes": PurposeOfUse.TREAT.bit}, NO_CONSENT),
+        ({"purposes": PurposeOfUse.TREAT.bit, "new_keyring": keyring(1)}, NO_CONSENT),
     ],
     ids=["class", "purpose", "a child only", "not started", "care only"],
 )

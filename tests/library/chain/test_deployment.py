@@ -54,7 +54,7 @@ def test_check_says_missing_when_the_contracts_are_not_there(world: World) -> No
     deployment = world.system.deployment
     assert System(world.chain, deployment).check().deployment == deployment
     nowhere = address("0x" + "44" * 20)
-    with pytest.raises(ContractsMissing, match=f"there is no Consents at {nowhere} on chain .*scripts/deploy.py"):
+    with pytest.raises(ContractsMissing, match=f"there is no Consents at {nowhere} on chain .*medibridge admin deploy"):
         System(world.chain, replace(deployment, consents=nowhere)).check()
 
 

@@ -104,7 +104,7 @@ def test_every_reader_names_the_block_when_one_bit_of_it_is_changed(
     sound = dict(world.blocks)
     assert [len(reading.needs) > 1 for reading in readings] == [True] * len(READERS)
 
-    @settings(max_examples=12)
+    @settings(max_examples=8)
     @given(number=st.integers(0, 10**6), bit=st.integers(0, 10**9))
     def check(number: int, bit: int) -> None:
         for reading in readings:

@@ -61,7 +61,7 @@ def sealable(world: World) -> set[tuple[int, int]]:
     return {(number, key.epoch) for number, key in keys.items() if world.now() < key.not_after}
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=steps)
 def test_keyring_opens_exactly_what_the_chain_permits_after_any_steps(only_world: World, steps) -> None:
     world = only_world.fresh()

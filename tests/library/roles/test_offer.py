@@ -31,8 +31,9 @@ def test_offer_lists_a_twin_when_the_patient_sells(world: World) -> None:
     listed = world.patient.offer(twin, PRICE)
 
     assert isinstance(listed, Listed)
-    assert (listed.seller, listed.subject) == (world.patient.address, subject_of(world.patient.address))
+    assert listed.seller == world.patient.address
     (offer,) = world.buyer.offers()
+    assert (offer.listing.seller, offer.listing.subject) == (listed.seller, subject_of(world.patient.address))
     assert (offer.listing_id, offer.name, offer.data_class) == (listed.listing_id, listed.listing_id.hex(), LABORATORY)
     terms = offer.listing.terms
     assert (terms.price, terms.purpose, terms.token) == (PRICE, PurposeOfUse.HRESCH, world.system.token.address)
