@@ -89,6 +89,16 @@ contract Consents is IConsents, EIP712 {
     }
 
     /// @inheritdoc IConsents
+    function keyringOf(address patient) external view returns (bytes32) {
+        return _keyrings[patient];
+    }
+
+    /// @inheritdoc IConsents
+    function delegateEndsAt(address patient, address delegate) external view returns (uint40) {
+        return _delegates[patient][delegate];
+    }
+
+    /// @inheritdoc IConsents
     function permits(address patient, address grantee, uint8 dataClass, uint8 purpose) public view returns (Decision) {
         Consent memory consent = consentOf(patient, grantee, PurposeOfUse.laneOf(purpose));
         if (consent.end == 0) return Decision.NoConsent;
@@ -104,20 +114,14 @@ contract Consents is IConsents, EIP712 {
         return _consents[patient][grantee][lane].unpack();
     }
 
-    /// @inheritdoc IConsents
-    function keyringOf(address patient) external view returns (bytes32) {
-        return _keyrings[patient];
-    }
-
-    /// @inheritdoc IConsents
-    function delegateEndsAt(address patient, address delegate) external view returns (uint40) {
-        return _delegates[patient][delegate];
-    }
-
+    /// @notice Gives the consent.
     /// @param signedVersion The signing time of a signed grant; zero for the actor's own transaction.
     function _grant(Grant memory given, address actor, uint40 signedVersion) private {
         require(given.grantee != address(0) && given.grantee != given.patient, InvalidGrantee(given.grantee));
-        require(given.start < given.end && block.timestamp < given.end, InvalidPeriod(given.start, given.end, block.timestamp));
+        require(
+            given.start < given.end && block.timestamp < given.end,
+            InvalidPeriod(given.start, given.end, block.timestamp)
+        );
         Lane lane = _laneOf(given.classes, given.purposes);
         require(given.newKeyring != 0 || lane != Lane.Care, KeyringMissing(given.patient));
         mapping(Lane lane => ConsentSlot) storage consents = _consents[given.patient][given.grantee];
@@ -148,6 +152,7 @@ contract Consents is IConsents, EIP712 {
         );
     }
 
+    /// @notice Clears the consent.
     /// @param signedVersion The signing time of a signed revocation, which its version must pass, so that it is not
     /// submitted again in the same second; zero for the actor's own transaction.
     function _revoke(Revocation memory revocation, address actor, uint40 signedVersion) private {
@@ -164,8 +169,7 @@ contract Consents is IConsents, EIP712 {
             changedAt: uint40(block.timestamp),
             flags: actor == revocation.patient ? 0 : BY_DELEGATE
         });
-        bytes32 keyring =
-            _replaceKeyringOrMarkDue(revocation.patient, revocation.oldKeyring, revocation.newKeyring);
+        bytes32 keyring = _replaceKeyringOrMarkDue(revocation.patient, revocation.oldKeyring, revocation.newKeyring);
         emit Revoked(revocation.patient, revocation.grantee, revocation.lane, version, keyring);
     }
 
@@ -190,8 +194,7 @@ contract Consents is IConsents, EIP712 {
 
     function _requireActsFor(address account, address patient) private view {
         require(
-            account == patient || block.timestamp < _delegates[patient][account],
-            NotPatientOrDelegate(account, patient)
+            account == patient || block.timestamp < _delegates[patient][account], NotPatientOrDelegate(account, patient)
         );
     }
 

@@ -107,15 +107,16 @@ contract DataSales is IDataSales, AccessManaged {
     /// @inheritdoc IDataSales
     function buyWithPermit(Listing memory listing, Purchase calldata purchase, Permit calldata permit)
         external
-       
         returns (OrderId)
     {
         IERC20 token = listing.terms.token;
         require(_allowed[token], TokenNotAllowed(token));
         // A permit that was front-run has left the allowance it promised; the transfer decides.
-        try IERC20Permit(address(token)).permit(
-            msg.sender, address(this), listing.terms.priceInUnits, permit.deadline, permit.v, permit.r, permit.s
-        ) {} catch {}
+        try IERC20Permit(address(token))
+            .permit(
+                msg.sender, address(this), listing.terms.priceInUnits, permit.deadline, permit.v, permit.r, permit.s
+            ) {}
+            catch {}
         return _buy(listing, purchase);
     }
 
@@ -261,24 +262,18 @@ contract DataSales is IDataSales, AccessManaged {
         OrderState actual = status.state;
         require(actual == expected, OrderStateIsNot(orderId, expected, actual));
         ListingId listingId = listing.listingIdOf(address(this));
-        require(
-            ListingId.unwrap(listingId) == ListingId.unwrap(order.listingId), OrderNotOfListing(orderId, listingId)
-        );
+        require(ListingId.unwrap(listingId) == ListingId.unwrap(order.listingId), OrderNotOfListing(orderId, listingId));
         deadline = status.deadline;
     }
 
     /// @dev The custodian still vouches, and the patient lets this seller sell it for this purpose now.
     function _requireMayBeSold(Listing memory listing) private view {
-        require(
-            INSTITUTIONS.isInGoodStanding(listing.custodian), CustodianNotInGoodStanding(listing.custodian)
-        );
+        require(INSTITUTIONS.isInGoodStanding(listing.custodian), CustodianNotInGoodStanding(listing.custodian));
         address patient = _patientOf(listing);
         if (listing.seller == patient) return;
         IConsents.Decision decision =
             CONSENTS.permits(patient, listing.seller, listing.dataClass, listing.terms.purpose);
-        require(
-            decision == IConsents.Decision.Permitted, SaleNotPermitted(listing.subject, listing.seller, decision)
-        );
+        require(decision == IConsents.Decision.Permitted, SaleNotPermitted(listing.subject, listing.seller, decision));
     }
 
     function _requireSoundTerms(Terms calldata terms) private view {

@@ -34,6 +34,7 @@ library MerkleTree {
     /// @notice The leaf of a 32-byte value: H(0x00 ‖ value).
     /// @dev sha256(abi.encodePacked(bytes1(0x00), value)), in scratch space.
     function leafOf(bytes32 value) internal view returns (bytes32 leaf) {
+        // solhint-disable-next-line no-inline-assembly
         assembly ("memory-safe") {
             mstore8(0, 0x00)
             mstore(1, value)
@@ -45,6 +46,7 @@ library MerkleTree {
     /// @notice The node above two nodes: H(0x01 ‖ left ‖ right).
     /// @dev sha256(abi.encodePacked(bytes1(0x01), left, right)), for half the gas: a path has one for each level.
     function parentOf(bytes32 left, bytes32 right) internal view returns (bytes32 node) {
+        // solhint-disable-next-line no-inline-assembly
         assembly ("memory-safe") {
             let input := mload(0x40)
             mstore8(input, 0x01)

@@ -9,6 +9,16 @@ import {Lane} from "../types/PurposeOfUse.sol";
 /// or a living delegate's; nobody administers it, nothing pauses it, and it calls no other contract of ours.
 /// *Warning*: whoever held a key may have kept what it read. A revocation shuts out what comes after it.
 interface IConsents {
+    /// @notice The answer to a question, with its reason.
+    enum Decision {
+        Permitted,
+        NoConsent,
+        ClassNotCovered,
+        PurposeNotCovered,
+        NotYetStarted,
+        Ended
+    }
+
     /// @notice A consent to be given, by transaction or under a signature.
     /// @param patient Who grants.
     /// @param grantee Who may read.
@@ -56,16 +66,6 @@ interface IConsents {
         bytes signature;
     }
 
-    /// @notice The answer to a question, with its reason.
-    enum Decision {
-        Permitted,
-        NoConsent,
-        ClassNotCovered,
-        PurposeNotCovered,
-        NotYetStarted,
-        Ended
-    }
-
     /// @notice A patient, or a delegate, gave a consent in place of what stood there.
     /// @param patient Who grants.
     /// @param grantee Who may read.
@@ -92,9 +92,7 @@ interface IConsents {
     /// @param lane Which of the two consents.
     /// @param version What was signed up to this time is dead.
     /// @param keyring The patient's keyring from now on, or the mark that a rotation is due.
-    event Revoked(
-        address indexed patient, address indexed grantee, Lane indexed lane, uint40 version, bytes32 keyring
-    );
+    event Revoked(address indexed patient, address indexed grantee, Lane indexed lane, uint40 version, bytes32 keyring);
 
     /// @notice A patient published a keyring without changing a consent.
     /// @param patient Whose keyring.

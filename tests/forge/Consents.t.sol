@@ -147,6 +147,34 @@ contract ConsentsTest is Stage {
         VM.assertEq(consents.consentOf(patient, GRANTEE, Lane.ResearchAndSale).end != 0, sound && research, "research");
     }
 
+    /// @notice Care needs a keyring to hand out keys from; research and sale does without, until there is one.
+    function testFuzz_grant_needsAKeyring_forCareAlone(uint32 purposes, bool care) external {
+        address other = address(0xA2);
+        purposes = care ? purposes & 0x0000ffff | 1 : purposes & 0xffff0000 | 0x00010000;
+
+        VM.prank(other);
+        bool given = _grants(IConsents.Grant(other, GRANTEE, 1, purposes, 0, uint40(NOW + 1), 0, 0));
+        VM.assertEq(given, !care, "research and sale alone");
+        VM.prank(patient);
+        VM.assertFalse(_grants(IConsents.Grant(patient, GRANTEE, 1, purposes, 0, uint40(NOW + 1), KEYRING, 0)), "lost");
+    }
+
+    /// @notice A keyring is replaced by another one, named by the one that stands.
+    function testFuzz_replaceKeyring_needsTheOldOneAndANewOne(bytes32 named, bytes32 fresh, uint8 aim) external {
+        if (aim & 1 == 0) named = KEYRING;
+        if (aim & 6 == 0) fresh = named;
+        if (aim & 6 == 2) fresh = 0;
+        bool sound = named == KEYRING && fresh != KEYRING && fresh != 0;
+
+        VM.prank(patient);
+        try consents.replaceKeyring(patient, named, fresh) {
+            VM.assertTrue(sound, "replaced soundly");
+        } catch {
+            VM.assertFalse(sound, "a sound one is taken");
+        }
+        VM.assertEq(consents.keyringOf(patient), sound ? fresh : KEYRING, "the new one, or the old one");
+    }
+
     function _revokeBy(IConsents.Revocation memory revocation, bool signs, uint40 signedAt) private {
         if (signs) {
             consents.revokeFor(revocation, ConsentMessages.sign(consents, revocation, KEY, signedAt, type(uint40).max));

@@ -164,13 +164,13 @@ contract MerkleTreeTest {
     }
 
     /// @notice Leaves and nodes are hashed under tags of their own.
-    function testFuzz_hashes_carryTheirTags(bytes32 left, bytes32 right) external pure {
+    function testFuzz_hashes_carryTheirTags(bytes32 left, bytes32 right) external view {
         VM.assertEq(MerkleTree.leafOf(left), sha256(bytes.concat(hex"00", left)), "leaf");
         VM.assertEq(MerkleTree.parentOf(left, right), sha256(bytes.concat(hex"01", left, right)), "node");
     }
 
     /// @notice The function of the contracts, which takes its path from calldata.
-    function includes(Claim calldata claim) external pure returns (bool) {
+    function includes(Claim calldata claim) external view returns (bool) {
         return MerkleTree.includes(claim.root, claim.size, claim.leaf, claim.index, claim.path);
     }
 

@@ -12,6 +12,7 @@ import {Stage} from "./Stage.sol";
 contract PermitsTest is Stage {
     address private constant PATIENT = address(0xA1);
     address private constant GRANTEE = address(0xA2);
+    bytes32 private constant KEYRING = keccak256("keyring");
 
     /// @notice A consent as people think of it.
     struct Plain {
@@ -35,9 +36,11 @@ contract PermitsTest is Stage {
         uint256 time;
     }
 
-    /// @notice Deploys the contracts.
+    /// @notice Deploys the contracts; the patient has a keyring.
     function setUp() external {
         _deploy();
+        VM.prank(PATIENT);
+        consents.replaceKeyring(PATIENT, 0, KEYRING);
     }
 
     /// @notice Any classes, any purposes, any period, any question, at any time.
@@ -106,7 +109,7 @@ contract PermitsTest is Stage {
         if (given.purposes == 0) given.purposes = lane & 0x00010001;
         given.end = uint40(bounded(given.end, NOW + 1, NOW + 1_000));
         given.start = given.start % 4 == 0 ? 0 : uint40(bounded(given.start, NOW - 1_000, given.end - 1));
-        given.oldKeyring = given.newKeyring = 0;
+        given.oldKeyring = given.newKeyring = KEYRING;
 
         VM.prank(PATIENT);
         consents.grant(given);

@@ -140,6 +140,12 @@ contract SettlementTest is Stage {
         _newSales(feeInBps);
     }
 
+    /// @notice Fees need somebody to be credited.
+    function test_constructor_refusesAMissingTreasury() external {
+        VM.expectRevert(abi.encodeWithSelector(IDataSales.TreasuryMissing.selector));
+        new DataSales(address(governance), institutions, records, consents, 0, address(0));
+    }
+
     function _newMarket(uint16 feeInBps) private returns (DataSales sales) {
         sales = _newSales(feeInBps);
         sales.allowToken(token, true);

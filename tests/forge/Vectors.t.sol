@@ -95,7 +95,7 @@ contract VectorsTest is Stage {
     /// @notice The function of the contracts, which takes its path from calldata.
     function includes(bytes32 root, uint256 size, bytes32 leaf, uint256 index, bytes32[] calldata path)
         external
-        pure
+        view
         returns (bool)
     {
         return MerkleTree.includes(root, size, leaf, index, path);

@@ -9,12 +9,12 @@ README = (ROOT / "README.md").read_text("utf-8")
 
 def test_tour_runs_and_ends_with_a_record(capsys):
     (tour,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    exec(compile(tour, "README.md", "exec"), {})  # noqa: S102
+    exec(compile(tour, "README.md", "exec"), {})
     assert "Record laboratory" in capsys.readouterr().out
 
 
 def test_links_and_named_scripts_are_there():
-    named = re.findall(r"\]\(([^)#]+)\)", README) + ["demo", "test", "scripts/set_up", "scripts/deploy.py"]
+    named = [*re.findall(r"\]\(([^)#]+)\)", README), "demo", "test", "scripts/set_up", "scripts/deploy.py"]
     named += [f"scripts/{script}.py" for script in re.findall(r"brownie run (\w+)", README)]
     assert [name for name in named if not (ROOT / name).exists()] == []
 

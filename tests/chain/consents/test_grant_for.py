@@ -34,7 +34,8 @@ def test_grant_for_marks_the_delegate_when_a_delegate_signed(consents, patient, 
 
 def test_grant_for_is_refused_when_submitted_a_second_time(consents, patient, relayer, research):
     """[attack] A signed consent replayed."""
-    again = research._replace(old_keyring=bytes(32), new_keyring=bytes(32))  # changes no keyring, so that only its version can stop it
+    # It changes no keyring, so that only its version can stop it.
+    again = research._replace(old_keyring=bytes(32), new_keyring=bytes(32))
     signed = sign_consent(patient, consents, again, NOON)
     consents.grantFor(again, signed, {"from": relayer})
 

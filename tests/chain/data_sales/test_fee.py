@@ -29,9 +29,7 @@ def test_fee_is_refused_when_it_is_more_than_a_tenth(DataSales, system, admin, t
 def test_fee_is_refused_when_nobody_is_credited(DataSales, system, admin):
     nobody = "0x" + "00" * 20
     with reverts("TreasuryMissing"):
-        admin.deploy(
-            DataSales, system.governance, system.institutions, system.records, system.consents, 250, nobody
-        )
+        admin.deploy(DataSales, system.governance, system.institutions, system.records, system.consents, 250, nobody)
 
 
 def test_listing_and_order_status_are_zero_when_there_is_none(data_sales, dollar, stranger):

@@ -310,7 +310,7 @@ contract ConsentsHandler {
     function _nextKeyring(address patient, bytes32 old, uint256 seed) private returns (bytes32) {
         bytes32 draft = _drafts[patient];
         bool used = draft == 0 || draft == _keyrings[patient] || _retired[patient][draft];
-        if (seed % 8 < 5) return old;
+        if (seed % 8 < 5 && old != 0) return old;
         if (seed % 8 == 5 && !used) return draft;
         return _fresh(patient);
     }

@@ -237,9 +237,7 @@ def failing(length):
     raise OSError("no entropy")
 
 
-@pytest.mark.parametrize(
-    "random", [failing, lambda n: bytes(n), lambda n: b"\xff" * n, lambda n: b"abc", lambda n: b""]
-)
+@pytest.mark.parametrize("random", [failing, bytes, lambda n: b"\xff" * n, lambda n: b"abc", lambda n: b""])
 def test_record_key_is_not_generated_when_the_random_generator_fails(random):
     with pytest.raises(SealingError, match=r"random generator .*nothing was sealed"):
         RecordKey.generate(random)
