@@ -187,7 +187,8 @@ interface IConsents {
     function replaceKeyring(address patient, bytes32 oldKeyring, bytes32 newKeyring) external;
 
     /// @notice Lets a parent or carer act for the caller, until `endsAt`. A delegate appoints nobody.
-    /// *Warning*: an earlier end than before marks no rotation as due; {removeDelegate} does.
+    /// *Warning*: an earlier end than before marks no rotation as due; {removeDelegate} does. A hostile delegate can
+    /// raise a consent's version past the clock, so that a signed revocation is refused; the patient's own never is.
     /// @dev Reverts with {InvalidDelegate}.
     function appointDelegate(address delegate, uint40 endsAt) external;
 

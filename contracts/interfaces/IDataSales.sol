@@ -9,8 +9,9 @@ import {Listing, ListingId, Order, OrderId, Terms} from "../types/Sale.sol";
 /// @title Listings, escrow, delivery and settlement of sealed records
 /// @notice The only contract that holds money. A listing and an order are named by the hash of all their fields; the
 /// fields themselves travel in calldata and events. Everybody withdraws what is credited; nothing is pushed.
-/// In every second exactly one party can act on a deadline: before it the seller delivers or the buyer disputes, from it
-/// on the buyer is refunded or the sale settles.
+/// In every second exactly one party can act on a deadline: before it the seller delivers, from it on the buyer is
+/// refunded; after the delivery nobody is paid before the dispute window is over.
+/// *Warning*: this version takes no proof of a wrong key or chunk; a buyer complains to the custodian, by name.
 interface IDataSales {
     /// @notice Where a listing stands.
     enum ListingState {
