@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
@@ -42,6 +43,8 @@ from medibridge.errors import SealingError, StoreUnreachable
 from medibridge.ids import Cid, Digest, cid_of
 from medibridge.sealing.identity import ClassSecret
 from medibridge.storage import BlobStore
+
+sys.setrecursionlimit(1000)  # py-evm has raised it when imported; see `Chain.in_process`
 
 LABORATORY, MEDICATIONS = DataClass.LABORATORY, DataClass.MEDICATIONS
 TREAT = frozenset({PurposeOfUse.TREAT})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import time
 from ast import literal_eval
 from collections.abc import Callable
@@ -80,9 +81,12 @@ class Chain:
     @classmethod
     def in_process(cls) -> Chain:
         """A fresh chain inside this process (eth-tester on py-evm). Needs the extra ``demo``."""
+        depth = sys.getrecursionlimit()
         from eth_tester import EthereumTester, PyEVMBackend  # noqa: PLC0415 - py-evm is an extra, and slow to import
         from web3.providers.eth_tester import EthereumTesterProvider  # noqa: PLC0415
 
+        # py-evm raises the limit so far that deeply nested JSON, from anywhere, would overflow the stack and crash.
+        sys.setrecursionlimit(depth)
         return cls(EthereumTesterProvider(EthereumTester(PyEVMBackend())), place="the chain in this process")
 
     def __repr__(self) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -297,7 +299,15 @@ def test_ask_says_unreachable_without_credentials_when_nobody_listens() -> None:
 
 @pytest.mark.parametrize(
     ("body", "status"),
-    [(b"<html>", 200), (b"", 200), (b"\xff\xfe", 200), (b"denied", 401), (b"gone", 404), (b"", 500)],
+    [
+        (b"<html>", 200),
+        (b"", 200),
+        (b"\xff\xfe", 200),
+        (b"[" * 100_000, 200),
+        (b"denied", 401),
+        (b"gone", 404),
+        (b"", 500),
+    ],
 )
 def test_ask_says_unreachable_without_credentials_when_it_is_no_ethereum_node(body: bytes, status: int) -> None:
     with web_server(body, status) as port:
@@ -351,6 +361,26 @@ def test_in_process_chain_works_as_it_comes() -> None:
     assert chain.gas_used == before > 0
     assert chain.advance(100) >= 100
     assert QuickBackend.__mro__[1].__name__ == "PyEVMBackend"
+
+
+CRASH = """
+import sys
+from medibridge import Chain
+from medibridge.errors import MalformedMessage
+from medibridge.record import parse_json
+depth = sys.getrecursionlimit()
+Chain.in_process()
+try:
+    parse_json(b"[" * 200_000)
+except MalformedMessage:
+    print(sys.getrecursionlimit() == depth)
+"""
+
+
+def test_in_process_chain_leaves_the_process_safe_from_deeply_nested_input() -> None:
+    """py-evm raises Python's limit of recursion; with it raised, a nested message ends the process."""
+    done = subprocess.run([sys.executable, "-c", CRASH], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
 
 
 def world_of_one(chain: Chain, account):
