@@ -97,6 +97,8 @@ class IpfsStore(BlobStore):
                     "put it again from its source, or connect the daemon to one that has it"
                 ) from refusal
             raise
+        if len(block) > MAX_BLOCK:  # whoever named it is to blame, not the daemon
+            raise BlockMissing(f"what {self} has by the name {cid} is longer than a block; ask whoever named it")
         return verified(cid, block, place=str(self), remedy=_HEAL)
 
     def has(self, cid: Cid) -> bool:

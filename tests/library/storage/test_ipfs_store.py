@@ -237,7 +237,7 @@ def test_get_says_altered_when_the_daemon_sees_it_itself():
         store.get(CID)
 
 
-LIES = [b"", b"x", BLOCK[:-1], BLOCK + b"x", b"another block", bytes(MAX_BLOCK), bytes(20 * MAX_BLOCK)]
+LIES = [b"", b"x", BLOCK[:-1], BLOCK + b"x", b"another block", bytes(MAX_BLOCK)]
 
 
 @pytest.mark.parametrize("lie", LIES, ids=range(len(LIES)))
@@ -248,6 +248,13 @@ def test_get_says_altered_when_the_daemon_returns_other_bytes(lie):
             BlockAltered, match=f"returned other bytes than block {CID}; delete it there and then put it again"
         ),
     ):
+        store.get(CID)
+
+
+@pytest.mark.parametrize("size", [MAX_BLOCK + 1, 20 * MAX_BLOCK])
+def test_get_says_missing_when_what_has_that_name_is_longer_than_a_block(size):
+    """Somebody who names such a thing must not make the daemon look like a liar."""
+    with store_that_is_told(bytes(size)) as store, pytest.raises(BlockMissing, match="longer than a block"):
         store.get(CID)
 
 
@@ -265,7 +272,7 @@ def test_get_reads_no_more_than_a_block_when_the_answer_never_ends():
         except OSError:
             handler.close_connection = True
 
-    with serving(flood) as url, IpfsStore(url) as store, pytest.raises(BlockAltered):
+    with serving(flood) as url, IpfsStore(url) as store, pytest.raises(BlockMissing, match="longer than a block"):
         store.get(CID)
     assert written < 64 << 20
 
