@@ -11,13 +11,15 @@ from medibridge.ids import Address, Digest
 
 __all__ = ["Institutions", "KeyCards"]
 
+_NO_PROFILE = Digest(bytes(32))
+
 
 class Institutions(BoundContract):
     """Who is a verified hospital, laboratory or buyer, and whether it may act."""
 
     NAME = "Institutions"
 
-    def enrol(self, admin: LocalAccount, account: Address, kind: Kind, profile: Digest) -> Enrolled:
+    def enrol(self, admin: LocalAccount, account: Address, kind: Kind, profile: Digest = _NO_PROFILE) -> Enrolled:
         """Verify an institution; `profile` is the digest of a public block, zero bytes where there is none."""
         return self._write(admin, Enrolled, "enrol", account, int(kind), profile)
 

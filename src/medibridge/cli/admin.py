@@ -14,11 +14,9 @@ from medibridge.cli.home import Home
 from medibridge.cli.options import ACCOUNT, command, group
 from medibridge.cli.session import Session
 from medibridge.errors import ContractsMissing, UsageError
-from medibridge.ids import Digest
 
 app = group("The administrator: deploys the contracts and verifies institutions. May not read or grant anything.")
 
-_NO_PROFILE = Digest(bytes(32))
 _Institution = Annotated[
     str, typer.Argument(metavar="ACCOUNT", help="The institution: an address, or one of your keys.")
 ]
@@ -75,7 +73,7 @@ def enrol(
     """
     whom, what = session.whom(institution), kind_in(kind)
     system = session.system()
-    system.institutions.enrol(session.account(), whom, what, _NO_PROFILE)
+    system.institutions.enrol(session.account(), whom, what)
     label = what.name.lower().replace("_", "-")
     session.screen.show({"account": whom, "kind": label, "standing": "good"}, f"{whom} is a verified {label}")
 

@@ -10,7 +10,7 @@ from eth_account.signers.local import LocalAccount
 
 from medibridge.chain import Chain, Kind, System, deploy
 from medibridge.errors import MediBridgeError, NoKeyForRecord, NotPermitted, RecordAltered, StorageError
-from medibridge.ids import Address, Cid, Digest, cid_of
+from medibridge.ids import Address, Cid, cid_of
 from medibridge.record import Record
 from medibridge.roles import Bridge, Buyer, DepositedRecord, Hospital, Party, Patient
 from medibridge.sealing.hpke import PrivateKey
@@ -20,7 +20,6 @@ from medibridge.storage import BlobStore, MemoryJournal
 __all__ = ["FlippedBit", "KeepsItsKeys", "Stage", "attempt"]
 
 _ETHER = 10**18
-_NO_PROFILE = Digest(bytes(32))
 
 
 class KeepsItsKeys(Hospital):
@@ -119,7 +118,7 @@ class Stage:
     def enrol(self) -> None:
         """Let the administrator verify the institutions."""
         for party, kind in ((self.rowan, Kind.HOSPITAL), (self.lakeside, Kind.HOSPITAL), (self.buyer, Kind.BUYER)):
-            self.system.institutions.enrol(self._admin, party.address, kind, _NO_PROFILE)
+            self.system.institutions.enrol(self._admin, party.address, kind)
 
     def register(self) -> None:
         """Publish everybody's key card."""

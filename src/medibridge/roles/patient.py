@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -67,8 +68,8 @@ class Patient(Seller):
     def grant(
         self,
         grantee: Address,
-        classes: frozenset[DataClass],
-        purposes: frozenset[PurposeOfUse],
+        classes: AbstractSet[DataClass],
+        purposes: AbstractSet[PurposeOfUse],
         *,
         until: int,
         start: int | None = None,
@@ -91,9 +92,11 @@ class Patient(Seller):
             readers.pop(grantee, None)
             if start <= now < until:
                 self._bridge.card_of(grantee)
-                readers[grantee] = _Reader(classes, until)
+                readers[grantee] = _Reader(frozenset(classes), until)
             keyring = self._publish(self._next(known, readers))
-        given = Grant(self.address, grantee, classes, purposes, start, until, known.digest, keyring)
+        given = Grant(
+            self.address, grantee, frozenset(classes), frozenset(purposes), start, until, known.digest, keyring
+        )
         return self._bridge.system.consents.grant(self._account, given)
 
     def revoke(self, grantee: Address, lane: Lane = Lane.CARE) -> Revoked:
@@ -257,7 +260,7 @@ def _at_epoch(number: int) -> dict[int, ClassState]:
     return {int(member): ClassState(number, FOREVER) for member in DataClass}
 
 
-def _lane_of(purposes: frozenset[PurposeOfUse]) -> Lane:
+def _lane_of(purposes: AbstractSet[PurposeOfUse]) -> Lane:
     lanes = {purpose.lane for purpose in purposes}
     if len(lanes) != 1:
         raise UsageError("a grant has at least one purpose, and all of one lane: care, or research and sale")
