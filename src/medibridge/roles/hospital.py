@@ -127,8 +127,8 @@ class Hospital(Seller):
 
     def records(self, patient: Address) -> list[DepositedRecord]:
         """The patient's records that this hospital can find: its own, and those its keys open; oldest first."""
-        held = self._held(patient)
-        return [record for deposit in self._bridge.deposits() for record in self._found(deposit, patient, held)]
+        held, own = self._held(patient), list(self._own_subkeys(patient))
+        return [record for deposit in self._bridge.deposits() for record in self._found(deposit, patient, held, own)]
 
     def record(self, patient: Address, name: str) -> DepositedRecord:
         """One of `records`, by its name or a beginning of it. Raises `RecordUnknown`."""
@@ -183,9 +183,11 @@ class Hospital(Seller):
         except SealingError:
             return _NOTHING_HELD
 
-    def _found(self, deposit: Deposit, patient: Address, held: HeldKeys) -> Iterator[DepositedRecord]:
+    def _found(
+        self, deposit: Deposit, patient: Address, held: HeldKeys, own: list[FeedSubkey]
+    ) -> Iterator[DepositedRecord]:
         if deposit.custodian == self.address:
-            subkeys = list(self._own_subkeys(patient))
+            subkeys = own
         else:
             subkeys = held.subkeys_of(deposit.custodian) or list(self._introduced(deposit, patient, held))
         subject = subject_of(patient)

@@ -55,7 +55,8 @@ class Patient(Seller):
 
     def records(self) -> list[DepositedRecord]:
         """Every record about this patient that a custodian has deposited, oldest first."""
-        return list(self._records(self._known().state))
+        state = self._known().state
+        return list(self._records(replace(state, feeds=self._feeds(state))))
 
     def record(self, name: str) -> DepositedRecord:
         """One of `records`, by its name or a beginning of it. Raises `RecordUnknown`."""
@@ -210,14 +211,14 @@ class Patient(Seller):
         return feeds
 
     def _records(self, state: KeyringState) -> Iterator[DepositedRecord]:
-        feeds = self._feeds(state)
+        """The patient's records that the state's own feed keys find."""
         subkeys = {
             institution: [
                 feed_subkey(feed, int(member), epoch)
                 for member in DataClass
                 for epoch in range((state.classes[member].epoch if member in state.classes else 0) + 1)
             ]
-            for institution, feed in feeds.items()
+            for institution, feed in state.feeds.items()
         }
         for deposit in self._bridge.deposits():
             yield from records_in(deposit, subject_of(self.address), subkeys.get(deposit.custodian, ()))
