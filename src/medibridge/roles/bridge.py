@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Protocol, TypeVar
 
 from eth_account.signers.local import LocalAccount
 
@@ -22,7 +23,7 @@ from medibridge.sealing.keyrings import Keyring, read_keyring
 from medibridge.sealing.records import Manifest, RecordKey, open_record_bytes, stale_keyring, unwrap_key
 from medibridge.storage import BlobStore
 
-__all__ = ["Bridge", "CurrentKeyring", "Deposit", "DepositedRecord", "Party", "records_in"]
+__all__ = ["Bridge", "CurrentKeyring", "Deposit", "DepositedRecord", "Party", "called", "records_in"]
 
 
 @dataclass(frozen=True)
@@ -191,6 +192,20 @@ def records_in(deposit: Deposit, subject: bytes, subkeys: Iterable[FeedSubkey]) 
         description = found.description
         if description.custodian == deposit.custodian and description.subject == subject:
             yield DepositedRecord(description, deposit.batch.root, found.index, tuple(found.path), deposit.block)
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+N = TypeVar("N", bound=_Named)
+
+
+def called(name: str, things: Iterable[N]) -> list[N]:
+    """Those whose name is this one, or begins so, with or without 0x. No beginning at all names nothing."""
+    beginning = name.lower().removeprefix("0x")
+    return [thing for thing in things if beginning and thing.name.startswith(beginning)]
 
 
 class Party:

@@ -10,7 +10,7 @@ from medibridge.chain.events import Bought, CreditWithdrawn, Refunded
 from medibridge.errors import NotEnoughFunds, OfferUnsound, RecordUnknown, SealingError, UsageError
 from medibridge.ids import Address, DataClass, Digest, digest_of_cid
 from medibridge.record import Record
-from medibridge.roles.bridge import Party
+from medibridge.roles.bridge import Party, called
 from medibridge.roles.selling import listings_in, order_info, order_of
 from medibridge.sealing.hpke import seal_to
 from medibridge.sealing.records import Manifest, check_ciphertext, commitment, open_record_bytes, unmask
@@ -75,8 +75,7 @@ class Buyer(Party):
 
     def offer(self, name: str) -> Offer:
         """One of `offers`, by its name or a beginning of it. Raises `RecordUnknown`."""
-        beginning = name.lower().removeprefix("0x")
-        found = [offer for offer in self.offers() if beginning and offer.name.startswith(beginning)]
+        found = called(name, self.offers())
         if len(found) != 1:
             raise RecordUnknown(f"{len(found)} offers have a name that begins with {name!r}; list the offers")
         return found[0]
@@ -137,8 +136,7 @@ class Buyer(Party):
 
     def purchase(self, name: str) -> Purchase:
         """One of `purchases`, by its name or a beginning of it. Raises `RecordUnknown`."""
-        beginning = name.lower().removeprefix("0x")
-        found = [each for each in self.purchases() if beginning and each.name.startswith(beginning)]
+        found = called(name, self.purchases())
         if len(found) != 1:
             raise RecordUnknown(f"{len(found)} purchases have a name that begins with {name!r}; list the purchases")
         return found[0]

@@ -12,7 +12,7 @@ from medibridge.chain.events import CardRegistered, Granted, KeyringReplaced, Re
 from medibridge.errors import AccessError, RecordUnknown, SealingError, StorageError, UsageError
 from medibridge.ids import Address, DataClass, Digest, Lane, PurposeOfUse, subject_of
 from medibridge.record import Record
-from medibridge.roles.bridge import DepositedRecord, records_in
+from medibridge.roles.bridge import DepositedRecord, called, records_in
 from medibridge.roles.selling import Seller
 from medibridge.sealing.batches import FeedKey, feed_subkey
 from medibridge.sealing.hpke import PublicKey
@@ -240,8 +240,7 @@ class Patient(Seller):
 
 def only(name: str, records: list[DepositedRecord]) -> DepositedRecord:
     """The one record of that name, or whose name begins so. Raises `RecordUnknown`."""
-    beginning = name.lower().removeprefix("0x")
-    found = [record for record in records if beginning and record.name.startswith(beginning)]
+    found = called(name, records)
     if len(found) != 1:
         problem = "no record" if not found else "more than one record"
         raise RecordUnknown(f"{problem} has a name that begins with {name!r}; list the records to see their names")
