@@ -8,17 +8,19 @@ of a result say how precise it is.)
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import NoReturn, Self, TypeAlias
+from typing import BinaryIO, NoReturn, Self, TypeAlias
 
 from medibridge.errors import MalformedMessage
 from medibridge.ids import DataClass
 
-__all__ = ["Json", "JsonObject", "Number", "Record", "canonical_json", "parse_json", "place_of"]
+__all__ = ["Attachment", "Json", "JsonObject", "Number", "Record", "canonical_json", "parse_json", "place_of"]
 
 Json: TypeAlias = "bool | int | Decimal | str | Sequence[Json] | Mapping[str, Json] | None"
 JsonObject: TypeAlias = Mapping[str, Json]
@@ -234,6 +236,36 @@ class Record:
     def __repr__(self) -> str:
         mark = ", de-identified" if self.deidentified else ""
         return f"<Record {self.data_class.label}, {len(self.resources)} resources{mark}>"
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """Bytes that belong to a record and are no FHIR: the pixel data of an image, say.
+
+    `digest` is the SHA-256 of the content, by which a resource refers to it; `size` is in bytes; `open` gives the
+    content from its beginning, as often as it is asked.
+    """
+
+    data_class: DataClass
+    media_type: str
+    size: int
+    digest: bytes = field(repr=False)
+    open: Callable[[], BinaryIO] = field(repr=False, compare=False)
+
+    @property
+    def uri(self) -> str:
+        """What stands in `Attachment.url` of a resource: ``ni:///sha-256;…`` (RFC 6920, section 3)."""
+        return "ni:///sha-256;" + base64.urlsafe_b64encode(self.digest).decode().rstrip("=")
+
+    @classmethod
+    def of(cls, data_class: DataClass, media_type: str, open_: Callable[[], BinaryIO]) -> Attachment:
+        """Measure and hash the content, in memory that does not grow with it."""
+        digest, size = hashlib.sha256(), 0
+        with open_() as content:
+            while block := content.read(1 << 20):
+                digest.update(block)
+                size += len(block)
+        return cls(data_class, media_type, size, digest.digest(), open_)
 
 
 def _full_url(resource: JsonObject) -> str:

@@ -1,15 +1,22 @@
-"""What reading foreign bytes gives: records, and a report of everything that was read."""
+"""What reading foreign bytes gives: FHIR R4 resources, records, and a report of everything that was read."""
 
 from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import BinaryIO
 
-from medibridge.record import Record
+from medibridge.errors import FormatError
+from medibridge.formats.settings import Settings
+from medibridge.formats.splitting import split
+from medibridge.ids import DataClass
+from medibridge.record import Attachment, Json, JsonObject, Record
 
-__all__ = ["Conversion", "Detected", "Finding", "Format", "Outcome", "Report"]
+__all__ = ["Conversion", "Detected", "Finding", "Format", "Outcome", "Piece", "Refused", "Report"]
 
 
 class Outcome(enum.Enum):
@@ -35,14 +42,32 @@ class Outcome(enum.Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of the value at one place (``OBX[3]-5.2``, ``entry[4].resource``). Never the value itself."""
+    """What became of the value at one place (``OBX[3]-5.2``, ``entry[4].resource``). Never the value itself.
+
+    `target` is the FHIR element that it went to, without positions: ``Observation.valueQuantity.value``; empty
+    where it went nowhere, or where the reader takes whole resources over.
+    """
 
     place: str
     outcome: Outcome
     reason: str = ""
+    target: str = ""
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.outcome.value}" + (f" ({self.reason})" if self.reason else "")
+        to = f" to {self.target}" if self.target else ""
+        return f"{self.place}: {self.outcome.value}{to}" + (f" ({self.reason})" if self.reason else "")
+
+
+_SEVERITY = {
+    Outcome.INVALID: ("warning", "invalid"),
+    Outcome.UNKNOWN: ("warning", "not-supported"),
+    Outcome.UNMAPPED: ("warning", "not-supported"),
+    Outcome.PARTLY: ("information", "incomplete"),
+    Outcome.DEFAULT: ("information", "incomplete"),
+    Outcome.USED: ("information", "informational"),
+    Outcome.IGNORED: ("information", "informational"),
+}
+_OUTCOME_SYSTEM = "https://medibridge.invalid/conversion-outcome"
 
 
 @dataclass(frozen=True)
@@ -64,6 +89,35 @@ class Report:
         """How many places met each outcome."""
         return dict(Counter(finding.outcome for finding in self.findings))
 
+    def to_operation_outcome(self) -> JsonObject:
+        """The notable findings as a FHIR R4 OperationOutcome (hl7.org/fhir/R4/operationoutcome.html).
+
+        `details.coding` holds the stable code, that of the `Outcome`; `expression` the place in the source.
+        """
+        issues: list[Json] = [_issue(finding) for finding in self.notable]
+        if not issues:
+            issues = [
+                {
+                    "severity": "information",
+                    "code": "informational",
+                    "diagnostics": "every value of the source is mapped",
+                }
+            ]
+        return {"resourceType": "OperationOutcome", "issue": issues}
+
+
+def _issue(finding: Finding) -> JsonObject:
+    severity, code = _SEVERITY[finding.outcome]
+    issue: dict[str, Json] = {
+        "severity": severity,
+        "code": code,
+        "details": {"coding": [{"system": _OUTCOME_SYSTEM, "code": finding.outcome.value}]},
+        "expression": [finding.place],
+    }
+    if finding.reason:
+        issue["diagnostics"] = finding.reason
+    return issue
+
 
 @dataclass(frozen=True)
 class Detected:
@@ -75,22 +129,78 @@ class Detected:
 
 @dataclass(frozen=True)
 class Conversion:
-    """Records of one patient, one for each data class, and the report of how they came about."""
+    """What one message, document, study or patient's rows became.
+
+    `resources` are FHIR R4, each with an id, and refer to each other by ``Type/id``. `about` are the data classes
+    that the source is about (None: all that occur): a laboratory message names its patient, but is no new record of
+    the patient's demographics. `attachments` are bytes that the resources refer to by their hash (RFC 6920).
+    """
 
     format: Detected
-    records: tuple[Record, ...]
-    report: Report
+    resources: tuple[JsonObject, ...] = field(repr=False)
+    report: Report = field(repr=False)
+    about: frozenset[DataClass] | None = None
+    attachments: tuple[Attachment, ...] = ()
+    place: str = ""
+    """Where in the input the piece stood (``message[3]``); empty where the input was one piece."""
+
+    @cached_property
+    def records(self) -> tuple[Record, ...]:
+        """One record for each data class. Raises `MalformedMessage` where there is more than one Patient."""
+        about = self.about
+        records, _ = split(self.resources, about.__contains__ if about is not None else lambda _: True)
+        return records
+
+    def to_bundle(self, kind: str = "transaction") -> JsonObject:
+        """The resources as one FHIR R4 Bundle: a *transaction* that puts each by its id, or a *collection*."""
+        entries: list[Json] = []
+        for resource in self.resources:
+            key = f"{resource['resourceType']}/{resource['id']}"
+            entry: dict[str, Json] = {"fullUrl": f"https://medibridge.invalid/{key}", "resource": resource}
+            if kind == "transaction":
+                entry["request"] = {"method": "PUT", "url": key}
+            entries.append(entry)
+        return {"resourceType": "Bundle", "type": kind, "entry": entries}
+
+
+@dataclass(frozen=True, repr=False)
+class Piece:
+    """The bytes of one message, document or block of rows, cut from an input.
+
+    `place` says where it stood (``message[3]``, ``lines 1001 to 2000``), empty where the input is one piece.
+    `start` is what the whole input begins with and the piece needs to be read (the heading of a table).
+    `origin` is the file it was cut from, for what is too large to be cut (pixel data).
+    """
+
+    data: bytes
+    place: str = ""
+    start: bytes = b""
+    origin: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"<Piece {self.place or 'of all'}, {len(self.data)} bytes>"
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A piece that could not be read, and why. The piece is kept, so that it can be put into quarantine."""
+
+    piece: Piece
+    error: FormatError
 
 
 @dataclass(frozen=True)
 class Format:
     """A reader.
 
-    `recognise` says from the first bytes whether they are of this format, and never raises. `read` takes the
-    bytes and the name of their source, and raises `UnknownFormat` or `MalformedMessage`.
+    `recognise` says from the first `registry.LOOK` bytes whether they are of this format, and why; it never raises.
+    `pieces` cuts a stream into pieces, in memory that does not grow with it. `read` takes a piece and gives the
+    conversions of it, one a patient; it raises `UnknownFormat` or `MalformedMessage`. Both raise where a piece is
+    larger than they take.
     """
 
     name: str
     accepts: str
-    recognise: Callable[[bytes], bool]
-    read: Callable[[bytes, str], Conversion]
+    recognise: Callable[[bytes], Detected | None]
+    pieces: Callable[[BinaryIO, Settings], Iterator[Piece]]
+    read: Callable[[Piece, Settings], list[Conversion]]

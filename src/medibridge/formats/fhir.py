@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import BinaryIO, Final
 
 from medibridge.errors import MalformedMessage, UnknownFormat, UsageError
 from medibridge.formats.bindings import REQUIRED
-from medibridge.formats.conversion import Conversion, Detected, Finding, Format, Outcome, Report
-from medibridge.formats.splitting import key_of, references_in, split
+from medibridge.formats.conversion import Conversion, Detected, Finding, Format, Outcome, Piece, Report
+from medibridge.formats.settings import Settings
+from medibridge.formats.splitting import key_of, references_in
 from medibridge.record import Json, JsonObject, canonical_json, parse_json, place_of
 
 __all__ = ["FORMAT", "validate"]
@@ -22,18 +23,21 @@ _TYPE = re.compile(r"[A-Z][A-Za-z]{1,63}")
 _SUBJECTS = ("subject", "patient", "beneficiary")
 
 
-def recognise(data: bytes) -> bool:
+def recognise(start: bytes) -> Detected | None:
     """By the opening brace of a JSON object."""
-    return data.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n").startswith(b"{")
+    if start.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n").startswith(b"{"):
+        return Detected("FHIR R4 JSON", "it is a JSON object")
+    return None
 
 
-def read(data: bytes, source: str) -> Conversion:
+def read(piece: Piece, settings: Settings) -> list[Conversion]:
     """Take over the resources. They stay as they are, but for ids where they have none, and for references between
     them, which become relative.
 
     Raises `UnknownFormat` for JSON that is not FHIR, `MalformedMessage` for what is broken, or about more than one
     patient.
     """
+    data, source = piece.data, settings.source
     root = parse_json(data.removeprefix(b"\xef\xbb\xbf"))
     if not isinstance(root, Mapping) or not isinstance(root.get("resourceType"), str):
         raise UnknownFormat(f"the JSON has no resourceType, so it is not FHIR; accepted is {_ACCEPTS}")
@@ -42,17 +46,10 @@ def read(data: bytes, source: str) -> Conversion:
     entries = list(_entries(root, findings)) if is_bundle else [("the resource", "", root)]
     places, resources = _identified(entries, source, findings)
     _check_one_patient(places, resources)
-    records, left = split(resources)
-    if not records:
-        raise MalformedMessage(f"{places[0]} belongs to no data class, nor does any other; send clinical resources")
-    for place, resource in zip(places, resources, strict=True):
-        if key_of(resource) in left:
-            findings.append(Finding(place, Outcome.UNMAPPED, "a type without a data class, and no record refers to it"))
-        else:
-            findings.append(Finding(place, Outcome.MAPPED))
+    findings.extend(Finding(place, Outcome.MAPPED) for place in places)
     kind = "Bundle" if is_bundle else "resource"
     detected = Detected(f"FHIR R4 JSON {kind}", f"it is a JSON object with resourceType; read as a {kind}")
-    return Conversion(detected, records, Report(tuple(findings)))
+    return [Conversion(detected, tuple(resources), Report(tuple(findings)))]
 
 
 def _entries(bundle: JsonObject, findings: list[Finding]) -> Iterator[tuple[str, str, JsonObject]]:
@@ -180,4 +177,9 @@ def _unbound(value: Json, path: tuple[str | int, ...], name: str) -> Iterator[Fi
         yield Finding(place_of(path), Outcome.INVALID, "a code outside the required value set")
 
 
-FORMAT: Final = Format("fhir", _ACCEPTS, recognise, read)
+def pieces(stream: BinaryIO, settings: Settings) -> Iterator[Piece]:  # noqa: ARG001 - settings change nothing here
+    """The whole input is one piece."""
+    yield Piece(stream.read())
+
+
+FORMAT: Final = Format("fhir", _ACCEPTS, recognise, pieces, read)

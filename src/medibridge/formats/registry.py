@@ -1,22 +1,32 @@
-"""The formats that MediBridge reads, and the one function that reads them.
+"""The formats that MediBridge reads, and the functions that read them.
 
-A new format is one module with a `Format`, and one line here.
+A new format is one package with a `Format`, and one line here.
 """
 
 from __future__ import annotations
 
-from medibridge.errors import UnknownFormat
+import io
+from collections.abc import Iterator
+from typing import BinaryIO, Final
+
+from medibridge.errors import FormatError, MalformedMessage, UnknownFormat
 from medibridge.formats import fhir, hl7v2
-from medibridge.formats.conversion import Conversion, Format
+from medibridge.formats.conversion import Conversion, Detected, Format, Refused
+from medibridge.formats.finishing import finish
+from medibridge.formats.settings import Settings
 
-__all__ = ["FORMATS", "MAX_SIZE", "read"]
+__all__ = ["FORMATS", "LOOK", "MAX_SIZE", "detect", "format_of", "read", "read_all"]
 
-FORMATS: tuple[Format, ...] = (hl7v2.FORMAT, fhir.FORMAT)
+FORMATS: Final[tuple[Format, ...]] = (hl7v2.FORMAT, fhir.FORMAT)
+"""In the order in which they are asked."""
 
-MAX_SIZE = 128 * 2**20
-"""Bytes. Larger inputs are refused before they are looked at."""
+LOOK: Final = 64 * 2**10
+"""Bytes from which a format is recognised."""
 
-_NOT_READ = (
+MAX_SIZE: Final = 128 * 2**20
+"""Bytes. What `read` takes; `read_all` takes streams of any size."""
+
+_NOT_READ: Final = (
     (b"%PDF", "a PDF; it holds pictures of data, ask the sender for the data itself"),
     (b"\x89PNG", "a PNG picture; ask the sender for the data itself"),
     (b"\xff\xd8\xff", "a JPEG picture; ask the sender for the data itself"),
@@ -24,28 +34,84 @@ _NOT_READ = (
     (b"\x1f\x8b", "a gzip archive; unpack it first"),
     (b"\xff\xfe", "UTF-16 text; save it as UTF-8"),
     (b"\xfe\xff", "UTF-16 text; save it as UTF-8"),
-    (b"<", "XML, which this version does not read; ask the sender for FHIR R4 in JSON"),
 )
 
 
-def read(data: bytes, *, source: str | None = None) -> Conversion:
-    """Turn foreign bytes into records, one for each data class, of the one patient they are about.
+def detect(start: bytes) -> Detected:
+    """What format bytes are of, and why, from their beginning (`LOOK` bytes suffice). Raises `UnknownFormat`."""
+    return _recognised(start)[1]
 
-    `source` names the system that sent them, for instance ``st-mary/lab``; it keeps apart the ids of
-    systems that number their patients alike. The same bytes from the same source give the same records.
 
-    Raises `UnknownFormat` where no reader knows the bytes, and `MalformedMessage`, naming the place,
-    where one does but they are broken. Neither holds a value of the input.
-    """
+def format_of(start: bytes) -> Format:
+    """The reader for bytes that begin so. Raises `UnknownFormat`."""
+    return _recognised(start)[0]
+
+
+def _recognised(start: bytes) -> tuple[Format, Detected]:
     accepted = "; ".join(format_.accepts for format_ in FORMATS)
-    if not data.strip():
+    if not start.strip():
         raise UnknownFormat(f"the input is empty; accepted are: {accepted}")
-    if len(data) > MAX_SIZE:
-        raise UnknownFormat(f"the input is larger than {MAX_SIZE // 2**20} MiB; split it")
     for format_ in FORMATS:
-        if format_.recognise(data):
-            return format_.read(data, source or "")
-    for start, what in _NOT_READ:
-        if data.lstrip().startswith(start):
+        if detected := format_.recognise(start[:LOOK]):
+            return format_, detected
+    for beginning, what in _NOT_READ:
+        if start.lstrip().startswith(beginning):
             raise UnknownFormat(f"the input is {what}; accepted are: {accepted}")
     raise UnknownFormat(f"the input is in no format that is known here; accepted are: {accepted}")
+
+
+def read(data: bytes, *, source: str | None = None, settings: Settings | None = None) -> Conversion:
+    """Turn the bytes of one message, document or resource into FHIR R4 about one patient.
+
+    `source` names the system that sent them, for instance ``st-mary/lab``; it keeps apart the ids of
+    systems that number their patients alike. The same bytes with the same settings give the same resources.
+
+    Raises `UnknownFormat` where no reader knows the bytes, and `MalformedMessage`, naming the place,
+    where one does but they are broken, or hold several messages or patients (for `read_all`). Neither holds a value
+    of the input.
+    """
+    if len(data) > MAX_SIZE:
+        raise UnknownFormat(f"the input is larger than {MAX_SIZE // 2**20} MiB; split it")
+    found = list(_read(io.BytesIO(data), data[:LOOK], _settings(source, settings)))
+    for one in found:
+        if isinstance(one, Refused):
+            raise one.error
+    conversions = [one for one in found if isinstance(one, Conversion)]
+    if not conversions:
+        raise MalformedMessage("the input holds no message; send it complete")
+    if len(conversions) > 1:
+        raise MalformedMessage(
+            f"the input holds {len(conversions)} messages or patients; send them one by one, or read it with read_all"
+        )
+    return conversions[0]
+
+
+def read_all(
+    data: bytes | BinaryIO, *, source: str | None = None, settings: Settings | None = None
+) -> Iterator[Conversion | Refused]:
+    """Turn each message, document or patient's rows of an input of any size into FHIR R4, in memory that stays flat.
+
+    A piece that cannot be read gives `Refused` and stops nothing. Raises `UnknownFormat` where no reader knows the
+    input, and `MalformedMessage` where it cannot be cut into pieces.
+    """
+    stream = io.BytesIO(data) if isinstance(data, bytes) else data
+    start = stream.read(LOOK)
+    stream.seek(0)
+    yield from _read(stream, start, _settings(source, settings))
+
+
+def _settings(source: str | None, settings: Settings | None) -> Settings:
+    if settings is None:
+        return Settings(source=source or "")
+    return settings if source is None else Settings(source, settings.strict, settings.profile)
+
+
+def _read(stream: BinaryIO, start: bytes, settings: Settings) -> Iterator[Conversion | Refused]:
+    format_ = format_of(start)
+    for piece in format_.pieces(stream, settings):
+        try:
+            conversions = [finish(piece, found, settings) for found in format_.read(piece, settings)]
+        except FormatError as problem:
+            yield Refused(piece, problem)
+        else:
+            yield from conversions

@@ -7,19 +7,19 @@ allergies).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import BinaryIO, Final
 
 from medibridge.errors import MalformedMessage, UnknownFormat
-from medibridge.formats.conversion import Conversion, Detected, Finding, Format, Outcome
+from medibridge.formats.conversion import Conversion, Detected, Finding, Format, Outcome, Piece
 from medibridge.formats.hl7v2.draft import Draft
 from medibridge.formats.hl7v2.medications import read_administrations, read_orders
 from medibridge.formats.hl7v2.message import Message, parse
 from medibridge.formats.hl7v2.patient import read_patient
 from medibridge.formats.hl7v2.results import read_results
 from medibridge.formats.hl7v2.visit import read_visit
-from medibridge.formats.splitting import split
+from medibridge.formats.settings import Settings
 from medibridge.ids import DataClass
 
 __all__ = ["FORMAT"]
@@ -53,24 +53,25 @@ _ACCEPTS: Final = f"HL7 v2.1 to v2.9 {', '.join(_READERS)}"
 _VERSION = re.compile(r"2\.[1-9](\.[12])?")
 
 
-def recognise(data: bytes) -> bool:
+def recognise(start: bytes) -> Detected | None:
     """By the first three letters, after a byte-order mark, blank lines and MLLP framing."""
-    start = data[:64].removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n\x0b").removeprefix(b"\xef\xbb\xbf")
-    return start[:3] in (b"MSH", b"FHS", b"BHS")
+    start = start[:64].removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n\x0b").removeprefix(b"\xef\xbb\xbf")
+    if start[:3] in (b"MSH", b"FHS", b"BHS"):
+        return Detected("HL7 v2", "it begins with MSH, FHS or BHS")
+    return None
 
 
-def read(data: bytes, source: str) -> Conversion:
+def read(piece: Piece, settings: Settings) -> list[Conversion]:
     """Read one message. Raises `UnknownFormat` for other messages and versions, `MalformedMessage` for broken ones."""
-    message = parse(data)
+    message = parse(piece.data)
     kind, version = _kind_of(message)
     reader = _READERS[kind]
-    draft = Draft(message, source)
+    draft = Draft(message, settings.source)
     read_patient(draft)
     reader.build(draft)
     _settle_header(message)
-    records, _ = split(draft.resources.values(), reader.classes.__contains__)
     detected = Detected(f"HL7 v{version} {kind}", f"it begins with MSH, MSH-9 says {kind} and MSH-12 {version}")
-    return Conversion(detected, records, message.report())
+    return [Conversion(detected, tuple(draft.resources.values()), message.report(), reader.classes)]
 
 
 def _kind_of(message: Message) -> tuple[str, str]:
@@ -102,4 +103,9 @@ def _settle_header(message: Message) -> None:
         message.defaults.append(Finding(message.last_place, Outcome.DEFAULT, reason))
 
 
-FORMAT: Final = Format("hl7v2", _ACCEPTS, recognise, read)
+def pieces(stream: BinaryIO, settings: Settings) -> Iterator[Piece]:  # noqa: ARG001 - settings change nothing here
+    """The whole input is one piece."""
+    yield Piece(stream.read())
+
+
+FORMAT: Final = Format("hl7v2", _ACCEPTS, recognise, pieces, read)
