@@ -16,7 +16,7 @@ from medibridge.formats.splitting import split
 from medibridge.ids import DataClass
 from medibridge.record import Attachment, Json, JsonObject, Record
 
-__all__ = ["Conversion", "Detected", "Finding", "Format", "Outcome", "Piece", "Refused", "Report"]
+__all__ = ["Conversion", "Detected", "Finding", "Format", "Origin", "Outcome", "Piece", "Refused", "Report"]
 
 
 class Outcome(enum.Enum):
@@ -128,6 +128,17 @@ class Detected:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What the source says of itself, for the Provenance: who sent it, its own number for it (MSH-10, the id of a
+    document), and when it was made: an instant of FHIR, or empty where the source names no time with its zone.
+    """
+
+    sender: str = field(default="", repr=False)
+    number: str = field(default="", repr=False)
+    made_at: str = ""
+
+
+@dataclass(frozen=True)
 class Conversion:
     """What one message, document, study or patient's rows became.
 
@@ -141,6 +152,7 @@ class Conversion:
     report: Report = field(repr=False)
     about: frozenset[DataClass] | None = None
     attachments: tuple[Attachment, ...] = ()
+    origin: Origin = Origin()
     place: str = ""
     """Where in the input the piece stood (``message[3]``); empty where the input was one piece."""
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+from medibridge.formats.naming import Names
 from medibridge.ids import DataClass
 from medibridge.record import Json, JsonObject, Record
 
@@ -125,6 +126,7 @@ def split(
     """Make one record for each data class that `accept` lets through, in the order of `DataClass`.
 
     `resources` are of one patient, each with an id, and refer to each other by ``Type/id``.
+    A Provenance goes with what it is about, once into each record, where it names the resources of that record only.
     Returns the records, and the keys of the resources that are in none.
     """
     by_key = {key_of(resource): resource for resource in resources}
@@ -145,5 +147,21 @@ def split(
                     keys[reference] = None
                     pending.append(reference)
         placed.update(keys)
-        records.append(Record(data_class, tuple(by_key[key] for key in keys)))
+        origins = [_of_these(by_key[key], keys, data_class) for key in by_key if key.startswith("Provenance/")]
+        kept = [by_key[key] for key in keys]
+        records.append(Record(data_class, (*kept, *(origin for origin in origins if origin is not None))))
     return tuple(records), frozenset(by_key) - placed
+
+
+def _of_these(provenance: JsonObject, keys: Iterable[str], data_class: DataClass) -> JsonObject | None:
+    """The Provenance of those of its targets that are in one record; None where there are none."""
+    targets = provenance.get("target")
+    here = frozenset(keys)
+    found = [
+        target
+        for target in (targets if isinstance(targets, Sequence) and not isinstance(targets, str) else ())
+        if isinstance(target, Mapping) and target.get("reference") in here
+    ]
+    if not found:
+        return None
+    return {**provenance, "id": Names("").of("Provenance", str(provenance["id"]), data_class.label), "target": found}
