@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 from eth_account.signers.local import LocalAccount
 
 from medibridge.chain import System
 from medibridge.chain.events import CardRegistered
+from medibridge.content import Contents
 from medibridge.errors import AccessError, BlockMissing, RecordAltered, SealingError
 from medibridge.ids import Address, Digest, RecordDescription, SealId, address_bytes, cid_of
 from medibridge.record import Record
@@ -20,10 +21,13 @@ from medibridge.sealing.cards import VerifiedCard, make_card, verify_card
 from medibridge.sealing.hpke import Place, PrivateKey
 from medibridge.sealing.identity import Identity
 from medibridge.sealing.keyrings import Keyring, read_keyring
-from medibridge.sealing.records import Manifest, RecordKey, open_record_bytes, stale_keyring, unwrap_key
+from medibridge.sealing.records import Manifest, RecordKey, open_record, stale_keyring, unwrap_key
 from medibridge.storage import BlobStore
 
-__all__ = ["Bridge", "CurrentKeyring", "Deposit", "DepositedRecord", "Party", "called", "records_in"]
+__all__ = ["Bridge", "CurrentKeyring", "Deposit", "DepositedRecord", "Keep", "Party", "called", "records_in"]
+
+Keep: TypeAlias = Callable[[bytes, Iterator[bytes]], None]
+"""Takes an attachment of a record: its SHA-256, and its bytes in pieces, which it must read to the end."""
 
 
 @dataclass(frozen=True)
@@ -146,19 +150,25 @@ class Bridge:
         """The manifest of that digest. Raises `SealingError` where it is not that of the seal, and as `document`."""
         return Manifest.decode(self.document(manifest), seal_id=seal_id)
 
-    def open(self, record: DepositedRecord, keys: Iterable[PrivateKey]) -> Record:
+    def open(self, record: DepositedRecord, keys: Iterable[PrivateKey], keep: Keep | None = None) -> Record:
         """A record's content, with one of these keys. Raises `NoKeyForRecord`, `RecordAltered`, `StorageError`."""
         manifest = self.manifest(record.description)
-        return self.open_with(manifest, unwrap_key(manifest, keys), record.description)
+        return self.open_with(manifest, unwrap_key(manifest, keys), record.description, keep)
 
-    def open_with(self, manifest: Manifest, key: RecordKey, description: RecordDescription) -> Record:
-        """A record's content, with its own key. Raises as `open`."""
-        content = Record.from_bytes(open_record_bytes(manifest, key, self.fetch))
-        if (content.data_class, content.deidentified) != (description.data_class, description.deidentified):
+    def open_with(
+        self, manifest: Manifest, key: RecordKey, description: RecordDescription, keep: Keep | None = None
+    ) -> Record:
+        """A record's content, with its own key; its attachments go to `keep`, else they are not fetched. As `open`."""
+        contents = Contents(open_record(manifest, key, self.fetch))
+        record = contents.record()
+        if (record.data_class, record.deidentified) != (description.data_class, description.deidentified):
             raise RecordAltered(
                 "the sealed record is of another class or kind than its deposit says; tell the institution"
             )
-        return content
+        if keep is not None:
+            for digest, pieces in contents.attachments():
+                keep(digest, pieces)
+        return record
 
     def is_stale(self, record: DepositedRecord, patient: Address) -> bool:
         """Whether the record was sealed to a class key that was no longer the patient's current one by then.

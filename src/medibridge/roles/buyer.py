@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 from medibridge.chain import Listing, ListingId, ListingState, Order, OrderId, OrderState
 from medibridge.chain.events import Bought, CreditWithdrawn, Refunded
+from medibridge.content import Contents
 from medibridge.errors import NotEnoughFunds, OfferUnsound, RecordUnknown, SealingError, UsageError
 from medibridge.ids import Address, DataClass, Digest, digest_of_cid
 from medibridge.record import Record
 from medibridge.roles.bridge import Party, called
 from medibridge.roles.selling import listings_in, order_info, order_of
 from medibridge.sealing.hpke import seal_to
-from medibridge.sealing.records import Manifest, check_ciphertext, commitment, open_record_bytes, unmask
+from medibridge.sealing.records import Manifest, check_ciphertext, commitment, open_record, unmask
 
 __all__ = ["Buyer", "Inspected", "Offer", "Purchase"]
 
@@ -153,7 +154,7 @@ class Buyer(Party):
         secret = self._secret(purchase.order.listing_id, purchase.order.nonce)
         key = unmask(delivered.masked_key, secret, purchase.order_id)
         manifest = self._bridge.sealed(purchase.listing.manifest, purchase.listing.seal_id)
-        return Record.from_bytes(open_record_bytes(manifest, key, self._bridge.fetch))
+        return Contents(open_record(manifest, key, self._bridge.fetch)).record()
 
     def refund(self) -> list[Refunded]:
         """Take back the price of every order that was not delivered in time."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import io
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,8 +12,9 @@ from eth_account.signers.local import LocalAccount
 
 from medibridge.chain import Decision
 from medibridge.chain.events import BatchDeposited
+from medibridge.content import content_of
 from medibridge.errors import MalformedDocument, NotPermitted, SealingError, StorageError
-from medibridge.formats import Report, deidentify
+from medibridge.formats import Conversion, Report, deidentify
 from medibridge.formats import read as convert
 from medibridge.ids import (
     Address,
@@ -27,8 +27,8 @@ from medibridge.ids import (
     cid_of,
     subject_of,
 )
-from medibridge.record import Record
-from medibridge.roles.bridge import Bridge, CurrentKeyring, Deposit, DepositedRecord, records_in
+from medibridge.record import Attachment, Record
+from medibridge.roles.bridge import Bridge, CurrentKeyring, Deposit, DepositedRecord, Keep, records_in
 from medibridge.roles.patient import FOREVER, only
 from medibridge.roles.selling import Seller
 from medibridge.sealing import documents, merkle
@@ -85,6 +85,29 @@ class _Staged:
         return cls(root, count, list_digest, keyring, until, tuple(records))
 
 
+@dataclass(frozen=True)
+class _Content:
+    """What is sealed as one record."""
+
+    record: Record = field(repr=False)
+    attachments: tuple[Attachment, ...] = ()
+
+    @property
+    def digest(self) -> bytes:
+        """32 bytes that tell this content from any other."""
+        parts = (self.record.to_bytes(), *(attachment.digest for attachment in self.attachments))
+        return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).digest()
+
+
+def _contents(conversion: Conversion, *, twins: bool) -> Iterator[_Content]:
+    """The records of a conversion with their attachments, each before its twin."""
+    for record in conversion.records:
+        own = tuple(one for one in conversion.attachments if one.data_class is record.data_class)
+        yield _Content(record, own)
+        if twins:
+            yield _Content(deidentify(record))
+
+
 class Hospital(Seller):
     """A verified institution that holds records.
 
@@ -97,28 +120,30 @@ class Hospital(Seller):
         super().__init__(bridge, account, identity)
         self._journal = journal
 
-    def deposit(self, patient: Address, message: bytes, *, twins: bool = True, source: str = "") -> Deposited:
+    def deposit(
+        self, patient: Address, message: bytes | Conversion, *, twins: bool = True, source: str = ""
+    ) -> Deposited:
         """Convert a message, seal one record for each data class, publish them and vouch for them.
 
         Args:
             patient: whom the message is about, as this hospital knows it.
-            message: foreign bytes in any of `medibridge.formats`.
-            twins: deposit a de-identified twin of each record too, which the patient may sell.
+            message: foreign bytes in any of `medibridge.formats`, or what they were converted to. Attachments are
+                sealed with the record of their class, in memory that does not grow with them.
+            twins: deposit a de-identified twin of each record too, which the patient may sell; without attachments.
             source: the system that sent the message; keeps apart ids of systems that number alike.
 
         The same message for the same patient is deposited once, however often this is called. Raises
         `FormatError` before anything is published, `AccessError` or `InvalidCard` where the patient has no sound
         key card, `NotInGoodStanding`, `StorageError`, and `MalformedDocument` where the journal was altered.
         """
-        conversion = convert(message, source=source)
-        originals = conversion.records
-        records = [twin for record in originals for twin in ((record, deidentify(record)) if twins else (record,))]
-        key = self._journal_key(patient, message, twins=twins)
+        conversion = message if isinstance(message, Conversion) else convert(message, source=source)
+        contents = list(_contents(conversion, twins=twins))
+        key = self._journal_key(patient, contents)
         staged = self._staged(key)
         if staged is not None and self._is_deposited(staged):
             return Deposited(staged.root, staged.records, conversion.report, None, repeated=True)
         if staged is None or not self._may_be_completed(staged, patient):
-            staged = self._seal_current(patient, records)
+            staged = self._seal_current(patient, contents)
             self._bridge.store.put_many(staged.blocks)
             body = staged.encode()
             self._journal.put(key, self._journal_seal(key, body) + body)
@@ -141,8 +166,9 @@ class Hospital(Seller):
         purpose: PurposeOfUse = PurposeOfUse.TREAT,
         *,
         audit: bool = True,
+        keep: Keep | None = None,
     ) -> Record:
-        """The content of a record that the patient lets this hospital read for this purpose.
+        """The content of a record that the patient lets this hospital read for this purpose; `keep` takes attachments.
 
         Its own records a custodian reads without asking. `audit` writes the question and the answer, permit or
         deny, into the patient's audit trail: one transaction. Raises `NotPermitted` with the contract's
@@ -150,14 +176,14 @@ class Hospital(Seller):
         """
         description = record.description
         if description.custodian == self.address:
-            return self._bridge.open(record, [self._identity.registered])
+            return self._bridge.open(record, [self._identity.registered], keep)
         self._require_permit(patient, description.data_class, purpose, audit=audit)
         held = self._held(patient)
         for adopted in held.adopted.get(int(description.data_class), ()):
             if adopted.description == description:
-                return self._bridge.open_with(self._bridge.manifest(description), adopted.key, description)
+                return self._bridge.open_with(self._bridge.manifest(description), adopted.key, description, keep)
         secret = held.class_secrets.get((int(description.data_class), description.epoch))
-        return self._bridge.open(record, [] if secret is None else [secret.private_key()])
+        return self._bridge.open(record, [] if secret is None else [secret.private_key()], keep)
 
     def _require_permit(self, patient: Address, data_class: DataClass, purpose: PurposeOfUse, *, audit: bool) -> None:
         consents = self._bridge.system.consents
@@ -219,8 +245,8 @@ class Hospital(Seller):
             for epoch in range(max(newest, 0 if current is None else current.epoch) + 1):
                 yield feed_subkey(feed, int(member), epoch)
 
-    def _journal_key(self, patient: Address, message: bytes, *, twins: bool) -> str:
-        told = address_bytes(patient) + bytes([twins]) + hashlib.sha256(message).digest()
+    def _journal_key(self, patient: Address, contents: Sequence[_Content]) -> str:
+        told = address_bytes(patient) + b"".join(content.digest for content in contents)
         return self._identity.journal_tag(bytes(self._bridge.records_place) + told).hex()
 
     def _staged(self, key: str) -> _Staged | None:
@@ -250,10 +276,10 @@ class Hospital(Seller):
         system = self._bridge.system
         return system.consents.keyring_of(patient) == staged.keyring and system.chain.now() < staged.until
 
-    def _seal_current(self, patient: Address, records: Sequence[Record]) -> _Staged:
+    def _seal_current(self, patient: Address, contents: Sequence[_Content]) -> _Staged:
         """Seal until no rotation came in between: what a revoked key opens must not be published."""
         for _ in range(_ATTEMPTS):
-            staged = self._seal(patient, records, self._current_keyring(patient))
+            staged = self._seal(patient, contents, self._current_keyring(patient))
             if self._is_current(staged, patient):
                 return staged
         raise SealingError(f"the patient's keyring changed {_ATTEMPTS} times while sealing; try again in a minute")
@@ -265,20 +291,20 @@ class Hospital(Seller):
         except StorageError:
             return CurrentKeyring(self._bridge.system.consents.keyring_of(patient), None)
 
-    def _seal(self, patient: Address, records: Sequence[Record], current: CurrentKeyring) -> _Staged:
+    def _seal(self, patient: Address, contents: Sequence[_Content], current: CurrentKeyring) -> _Staged:
         patient_key = self._bridge.card_of(patient).public_key
         feed = self._identity.feed_key(patient)
         place = self._bridge.records_place
         introductions = [introduce(patient_key, self.address, patient, feed, place)]
-        class_keys = self._class_keys(records, current)
+        class_keys = self._class_keys([content.record for content in contents], current)
         introductions += [
             introduce_to_class(key.public_key, self.address, patient, int(member), key.epoch, feed, place)
             for member, key in class_keys.items()
         ]
         blocks: list[bytes] = []
         sealed = [
-            self._seal_record(patient, patient_key, record, class_keys.get(record.data_class), blocks)
-            for record in records
+            self._seal_record(patient, patient_key, content, class_keys.get(content.record.data_class), blocks)
+            for content in contents
         ]
         batch = make_batch([(description, feed) for description in sealed], introductions)
         list_digest, pages = documents.split(batch.document)
@@ -298,12 +324,14 @@ class Hospital(Seller):
         self,
         patient: Address,
         patient_key: PublicKey,
-        record: Record,
+        content: _Content,
         class_key: PublicClassKey | None,
         blocks: list[bytes],
     ) -> RecordDescription:
-        content = record.to_bytes()
-        sealed = seal(io.BytesIO(content), len(content), blocks.append)
+        stream, size = content_of(content.record, content.attachments)
+        with stream:  # ciphertext of images goes to the store at once: without the manifest it is nobody's
+            keep = self._bridge.store.put if content.attachments else blocks.append
+            sealed = seal(stream, size, keep)
         readers = [patient_key, self._identity.registered.public_key]
         if class_key is not None:
             readers.append(class_key.public_key)
@@ -314,9 +342,9 @@ class Hospital(Seller):
         return RecordDescription(
             custodian=self.address,
             subject=subject_of(patient),
-            data_class=record.data_class,
+            data_class=content.record.data_class,
             epoch=0 if class_key is None else class_key.epoch,
-            deidentified=record.deidentified,
+            deidentified=content.record.deidentified,
             seal_id=seal_id,
             manifest=manifest,
             salt=secrets.token_bytes(32),

@@ -12,7 +12,7 @@ from medibridge.chain.events import CardRegistered, Granted, KeyringReplaced, Re
 from medibridge.errors import AccessError, RecordUnknown, SealingError, StorageError, UsageError
 from medibridge.ids import Address, DataClass, Digest, Lane, PurposeOfUse, subject_of
 from medibridge.record import Record
-from medibridge.roles.bridge import DepositedRecord, called, records_in
+from medibridge.roles.bridge import DepositedRecord, Keep, called, records_in
 from medibridge.roles.selling import Seller
 from medibridge.sealing.batches import FeedKey, feed_subkey
 from medibridge.sealing.hpke import PublicKey
@@ -62,9 +62,9 @@ class Patient(Seller):
         """One of `records`, by its name or a beginning of it. Raises `RecordUnknown`."""
         return only(name, self.records())
 
-    def read(self, record: DepositedRecord) -> Record:
-        """The content of a record. Raises `SealingError` or `StorageError`."""
-        return self._bridge.open(record, [self._identity.registered])
+    def read(self, record: DepositedRecord, keep: Keep | None = None) -> Record:
+        """The content of a record; `keep` takes its attachments. Raises `SealingError` or `StorageError`."""
+        return self._bridge.open(record, [self._identity.registered], keep)
 
     def grant(
         self,

@@ -231,7 +231,7 @@ class WrongChunk:
 def seal(
     source: BinaryIO,
     size: int,
-    put: Callable[[bytes], None],
+    put: Callable[[bytes], object],
     *,
     key: RecordKey | None = None,
     progress: Callable[[int], None] | None = None,
