@@ -12,13 +12,27 @@ from medibridge.chain import Kind
 from medibridge.errors import UsageError
 from medibridge.ids import DataClass, Lane, PurposeOfUse
 
-__all__ = ["Output", "PatientOption", "RecordName", "classes_in", "kind_in", "lane_in", "purpose_in", "purposes_in"]
+__all__ = [
+    "AttachmentsOption",
+    "Output",
+    "PatientOption",
+    "RecordName",
+    "classes_in",
+    "kind_in",
+    "lane_in",
+    "purpose_in",
+    "purposes_in",
+]
 
 E = TypeVar("E", bound=enum.IntEnum)
 
 Output = Annotated[
     Path | None,
     typer.Option("-o", "--output", metavar="FILE", help="Write the FHIR JSON there, whole or not at all."),
+]
+AttachmentsOption = Annotated[
+    Path | None,
+    typer.Option("--attachments", metavar="DIR", help="Keep the record's images and other attachments there."),
 ]
 PatientOption = Annotated[
     str, typer.Option("--patient", metavar="ACCOUNT", help="The patient: an address, or one of your keys.")

@@ -144,7 +144,8 @@ def open_(session: Session, order: _OrderName, output: Output = None) -> None:
         medibridge buyer open d1cbe4 -o bought.json
     """
     buyer = session.buyer()
-    hand_over(session.screen, buyer.open(buyer.purchase(order)), output)
+    purchase = buyer.purchase(order)
+    hand_over(session.screen, lambda _: buyer.open(purchase), output)
 
 
 @command(app)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from medibridge.errors import UsageError
 
-__all__ = ["make_directory", "read_file", "write_file"]
+__all__ = ["Attachments", "make_directory", "read_file", "write_file"]
 
 
 def read_file(path: Path, what: str, *, limit: int = 2**31) -> bytes:
@@ -24,12 +24,29 @@ def read_file(path: Path, what: str, *, limit: int = 2**31) -> bytes:
 
 def write_file(path: Path, content: bytes, what: str) -> None:
     """Write a file for its owner alone, whole or not at all; replaces one that is there. Raises `UsageError`."""
+    _write(path, [content], what)
+
+
+class Attachments:
+    """Keeps the attachments of a record in a directory, each under its SHA-256: a name that tells nobody anything."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = make_directory(directory)
+        self.count = 0
+
+    def keep(self, digest: bytes, pieces: Iterator[bytes]) -> None:
+        """Write one, whole or not at all. Raises `UsageError`."""
+        _write(self._directory / digest.hex(), pieces, "an attachment")
+        self.count += 1
+
+
+def _write(path: Path, pieces: Iterable[bytes], what: str) -> None:
     with _disk(what, "written"):
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".medibridge-")
         temporary = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
+                file.writelines(pieces)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)

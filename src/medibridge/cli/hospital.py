@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from medibridge.cli.arguments import Output, PatientOption, RecordName, purpose_in
+from medibridge.cli.arguments import AttachmentsOption, Output, PatientOption, RecordName, purpose_in
 from medibridge.cli.files import read_file
 from medibridge.cli.options import command, group
 from medibridge.cli.records import SHORT, hand_over, list_records
@@ -109,6 +109,7 @@ def read(
         str, typer.Option("--purpose", metavar="PURPOSE", help="What you need it for (HL7 purpose of use).")
     ] = "TREAT",
     output: Output = None,
+    attachments: AttachmentsOption = None,
 ) -> None:
     """Read a record as FHIR JSON.
 
@@ -122,7 +123,8 @@ def read(
     """
     whom, why = session.whom(patient), purpose_in(purpose)
     hospital = session.hospital()
-    hand_over(session.screen, hospital.read(whom, hospital.record(whom, record), why), output)
+    found = hospital.record(whom, record)
+    hand_over(session.screen, lambda keep: hospital.read(whom, found, why, keep=keep), output, attachments)
 
 
 add_selling(app, Session.hospital, "hospital")

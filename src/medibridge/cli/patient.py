@@ -9,7 +9,7 @@ import typer
 
 from medibridge.chain import Consent, Decision
 from medibridge.cli.amounts import decimal_text, in_words, moment, seconds_in, units_in
-from medibridge.cli.arguments import Output, RecordName, classes_in, lane_in, purpose_in, purposes_in
+from medibridge.cli.arguments import AttachmentsOption, Output, RecordName, classes_in, lane_in, purpose_in, purposes_in
 from medibridge.cli.options import command, group
 from medibridge.cli.records import SHORT, hand_over, list_records
 from medibridge.cli.screen import Document, table
@@ -48,16 +48,17 @@ def records(session: Session) -> None:
 
 
 @command(app)
-def read(session: Session, record: RecordName, output: Output = None) -> None:
+def read(session: Session, record: RecordName, output: Output = None, attachments: AttachmentsOption = None) -> None:
     """Read one of your records as FHIR JSON.
 
     For example:
 
         medibridge patient read 4a1f09
-        medibridge patient read 4a1f09 -o record.json
+        medibridge patient read 4a1f09 -o record.json --attachments images
     """
     patient = session.patient()
-    hand_over(session.screen, patient.read(patient.record(record)), output)
+    found = patient.record(record)
+    hand_over(session.screen, lambda keep: patient.read(found, keep), output, attachments)
 
 
 @command(app)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from medibridge.cli.files import write_file
+from medibridge.cli.files import Attachments, write_file
 from medibridge.cli.screen import Document, Screen, table
 from medibridge.record import Record
 from medibridge.roles import DepositedRecord
+from medibridge.roles.bridge import Keep
 
 __all__ = ["SHORT", "hand_over", "list_records"]
 
@@ -36,12 +37,20 @@ def list_records(screen: Screen, records: Sequence[DepositedRecord]) -> None:
     )
 
 
-def hand_over(screen: Screen, record: Record, output: Path | None) -> None:
-    """A record's content: to the file, or else to stdout."""
+def hand_over(
+    screen: Screen, read: Callable[[Keep | None], Record], output: Path | None, attachments: Path | None = None
+) -> None:
+    """Read a record and give its content: to the file, or else to stdout; its attachments to the directory."""
+    kept = None if attachments is None else Attachments(attachments)
+    record = read(None if kept is None else kept.keep)
+    content = record.to_bytes()
+    if kept is not None:
+        screen.say(f"{kept.count} attachments are in {attachments}")
+    elif b'"ni:///sha-256;' in content:
+        screen.say("the record refers to attachments; --attachments DIR keeps them")
     if output is None:
         screen.show_record(record)
         return
-    content = record.to_bytes()
     write_file(output, content, "the output file")
     screen.show({"written": str(output), "bytes": len(content)}, f"{len(content)} bytes of FHIR JSON are in {output}")
 

@@ -13,7 +13,7 @@ from eth_account.signers.local import LocalAccount
 from medibridge.chain import Decision
 from medibridge.chain.events import BatchDeposited
 from medibridge.content import content_of
-from medibridge.errors import MalformedDocument, NotPermitted, SealingError, StorageError
+from medibridge.errors import MalformedDocument, NotPermitted, SealingError, StorageError, UsageError
 from medibridge.formats import Conversion, Report, deidentify
 from medibridge.formats import read as convert
 from medibridge.ids import (
@@ -100,12 +100,15 @@ class _Content:
 
 
 def _contents(conversion: Conversion, *, twins: bool) -> Iterator[_Content]:
-    """The records of a conversion with their attachments, each before its twin."""
+    """The records of a conversion with their attachments, each before its twin, if it has one."""
     for record in conversion.records:
         own = tuple(one for one in conversion.attachments if one.data_class is record.data_class)
         yield _Content(record, own)
         if twins:
-            yield _Content(deidentify(record))
+            try:
+                yield _Content(deidentify(record))
+            except UsageError:
+                continue  # notes, say: nothing of them may be sold
 
 
 class Hospital(Seller):
@@ -129,7 +132,8 @@ class Hospital(Seller):
             patient: whom the message is about, as this hospital knows it.
             message: foreign bytes in any of `medibridge.formats`, or what they were converted to. Attachments are
                 sealed with the record of their class, in memory that does not grow with them.
-            twins: deposit a de-identified twin of each record too, which the patient may sell; without attachments.
+            twins: deposit a de-identified twin of each record too, which the patient may sell: without attachments,
+                and of no record of which nothing may be sold.
             source: the system that sent the message; keeps apart ids of systems that number alike.
 
         The same message for the same patient is deposited once, however often this is called. Raises
