@@ -14,6 +14,7 @@ from medibridge.errors import UsageError
 __all__ = ["Coding", "Profile", "Settings"]
 
 _MAX_SIZE: Final = 4 * 2**20
+_MAX_DEPTH: Final = 20
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,7 @@ def _load(text: str) -> object:
     if len(text) > _MAX_SIZE:
         raise UsageError(f"the profile is longer than {_MAX_SIZE // 2**20} MiB; keep only what the site needs")
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            raise UsageError("the profile uses YAML aliases (*name); write the values out")
+        _check_shape(text)
         return yaml.load(text, _TextLoader)  # noqa: S506 - a safe loader
     except yaml.MarkedYAMLError as problem:
         mark = problem.problem_mark
@@ -89,6 +89,17 @@ def _load(text: str) -> object:
         raise UsageError(f"the profile is not YAML at {where}; correct it there") from None
     except (yaml.YAMLError, RecursionError):
         raise UsageError("the profile is not YAML; write it in UTF-8, without control characters") from None
+
+
+def _check_shape(text: str) -> None:
+    """No aliases, which can make a small file large, and no depth that a profile does not have."""
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise UsageError("the profile uses YAML aliases (*name); write the values out")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            raise UsageError(f"the profile is nested deeper than {_MAX_DEPTH} levels; it is not one")
 
 
 class _TextLoader(yaml.SafeLoader):

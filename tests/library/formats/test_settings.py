@@ -65,7 +65,7 @@ def test_from_yaml_gives_the_default_when_nothing_is_said(text):
         ("- a", r"the profile is not a list of 'name: value' lines"),
         ("units: &all {a: b}\nauthorities: *all", r"uses YAML aliases"),
         ("a: \0", r"is not YAML"),
-        ("[" * 5000, r"is not YAML"),
+        ("[" * 5000, r"nested deeper than 20"),
         ("x" * (5 << 20), r"longer than 4 MiB"),
     ],
     ids=lambda value: value[:25],
