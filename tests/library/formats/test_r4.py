@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from medibridge import samples
-from medibridge.formats.r4 import RESOURCE_TYPES, elements_of, mend
+from medibridge.formats.r4 import RESOURCE_TYPES, Problem, checking, elements_of, mend
+from medibridge.formats.r4.soundness import is_sound
 from medibridge.record import Number, canonical_json, parse_json
 
 EXAMPLES = Path(__file__).parents[3] / "tools/fhir/node_modules/hl7.fhir.r4.examples"
@@ -145,10 +146,9 @@ STRANGE = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
-@given(data=st.data())
-def test_mend_gives_what_the_models_accept_whatever_was_spoiled(data):
-    resource = copy.deepcopy(data.draw(st.sampled_from(resources_of("r4-bundle-visit.json"))))
+def spoiled(data: Any) -> Any:
+    """A resource of the samples with some values exchanged for strange ones."""
+    resource: Any = copy.deepcopy(data.draw(st.sampled_from(resources_of("r4-bundle-visit.json"))))
     for _ in range(data.draw(st.integers(1, 4))):
         target: Any = resource
         while True:
@@ -161,6 +161,28 @@ def test_mend_gives_what_the_models_accept_whatever_was_spoiled(data):
         if key == "resourceType":
             continue
         target[key] = data.draw(STRANGE)
+    return resource
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_is_sound_says_yes_only_to_what_the_slow_check_finds_nothing_wrong_with(data):
+    resource = spoiled(data)
+    problems: list[Problem] = []
+    checking._resource(resource, (), problems)
+    assert not (is_sound(resource) and problems)
+
+
+@pytest.mark.parametrize("name", ["r4-bundle-visit.json"])
+def test_is_sound_says_yes_to_what_is_valid(name):
+    assert all(is_sound(resource) for resource in resources_of(name))
+    assert is_sound({"resourceType": "Patient", "_birthDate": {"extension": [{"url": "x", "valueCode": "unknown"}]}})
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_mend_gives_what_the_models_accept_whatever_was_spoiled(data):
+    resource = spoiled(data)
     mended, problems = mend(resource)
     if mended is None:
         assert problems

@@ -20,13 +20,13 @@ from medibridge.formats.r4.definitions import (
     required_of,
     resource_types,
 )
+from medibridge.formats.r4.soundness import MAX_DEPTH, is_sound
 from medibridge.record import Json, JsonObject, place_of
 
 __all__ = ["RESOURCE_TYPES", "Problem", "mend"]
 
 RESOURCE_TYPES: Final = resource_types()
 
-_MAX_DEPTH: Final = 60
 _NOT_BLANK: Final = re.compile(r"\S")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/\s]+={0,2}\s*")
 _DAY: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
@@ -53,6 +53,8 @@ def mend(resource: JsonObject) -> tuple[JsonObject | None, tuple[Problem, ...]]:
     A valid resource is given back as it is. An element that lacks what it must have is left out whole, up to the
     resource itself.
     """
+    if is_sound(resource):
+        return resource, ()
     problems: list[Problem] = []
     mended = _resource(resource, (), problems)
     return (resource if mended is not None and not problems else mended), tuple(problems)
@@ -73,7 +75,7 @@ def _resource(value: Json, path: _Path, problems: list[Problem]) -> JsonObject |
 def _object(value: JsonObject, kind: str, path: _Path, problems: list[Problem]) -> JsonObject | None:
     """An object of a complex type; None where nothing of it remains, or it lacks what it must have."""
     elements = elements_of(kind)
-    if elements is None or len(path) > _MAX_DEPTH:
+    if elements is None or len(path) > MAX_DEPTH:
         _tell(problems, path, "of no type of FHIR R4" if elements is None else "nested too deep")
         return None
     kept: dict[str, Json] = {}
