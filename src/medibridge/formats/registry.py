@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from typing import BinaryIO, Final
 
 from medibridge.errors import FormatError, MalformedMessage, UnknownFormat
-from medibridge.formats import fhir, hl7v2
+from medibridge.formats import ccda, dicom, fhir, hl7v2, tables
 from medibridge.formats.conversion import Conversion, Detected, Format, Refused
 from medibridge.formats.finishing import finish
 from medibridge.formats.settings import Settings
 
 __all__ = ["FORMATS", "LOOK", "MAX_SIZE", "detect", "format_of", "read", "read_all"]
 
-FORMATS: Final[tuple[Format, ...]] = (hl7v2.FORMAT, fhir.FORMAT)
+FORMATS: Final[tuple[Format, ...]] = (hl7v2.FORMAT, dicom.FORMAT, ccda.FORMAT, fhir.FORMAT, tables.FORMAT)
 """In the order in which they are asked."""
 
 LOOK: Final = 64 * 2**10
