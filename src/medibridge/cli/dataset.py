@@ -38,11 +38,15 @@ def build_(
     session: Session,
     source: Annotated[
         list[Path],
-        typer.Argument(metavar="SOURCE...", help="FHIR R4 files, or directories of them, as `convert` writes them."),
+        typer.Argument(
+            metavar="SOURCE... OUT",
+            help="FHIR R4 files, or directories of them, as `convert` writes them; and the folder to make.",
+        ),
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="The folder to make; it must not be there yet.")
-    ],
+        Path | None,
+        typer.Option("-o", "--output", metavar="DIR", help="The folder to make, where it is not named last."),
+    ] = None,
     policy: Annotated[
         str,
         typer.Option("--policy", metavar="POLICY", help="safe-harbor, limited, expert, or a YAML file of your own."),
@@ -79,13 +83,18 @@ def build_(
 ) -> None:
     """Make a de-identified dataset: FHIR, tables, a dictionary, a datasheet and a release report.
 
-    Read `release-report.html` before you hand anything over. Keep the key file: with it alone you can find a
+    The folder must not be there yet. Read `release-report.html` before you hand anything over. Keep the key file: with it alone you can find a
     patient again, and the same key gives the same ids.
 
     For example:
 
-        medibridge dataset build converted/ -o diabetes-2024 --contributors consents.csv --about about.yaml
+        medibridge dataset build --policy safe-harbor --k 11 converted diabetes-2024
+        medibridge dataset build converted diabetes-2024 --contributors consents.csv --about about.yaml
     """
+    if output is None:
+        *source, output = source
+        if not source:
+            raise UsageError("name the folder to make after the sources: medibridge dataset build SOURCE OUT")
     named = _policy(policy)
     agreed = None if contributors is None else Contributors.from_csv(_text(contributors, "the contributors' file"))
     said = About() if about is None else About.from_yaml(_text(about, "the file about the dataset"))

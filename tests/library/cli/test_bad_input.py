@@ -54,9 +54,10 @@ def test_deposit_refuses_what_is_no_message_before_anything_is_sent(town, tmp_pa
 
 
 def test_deposit_refuses_a_file_that_cannot_be_read_without_telling_its_name(town, tmp_path):
-    for path in (tmp_path / "iris-fernhollow.hl7", tmp_path):
+    (tmp_path / "empty").mkdir()
+    for path, words in ((tmp_path / "iris-fernhollow.hl7", "is not there"), (tmp_path / "empty", "no files in")):
         answer = town.run("hospital", "deposit", path, "--patient", "iris", key="rowan", code=2)
-        assert "the file cannot be read" in answer.err
+        assert words in answer.err
         assert "fernhollow" not in answer.err
 
 
