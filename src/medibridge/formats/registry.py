@@ -32,6 +32,7 @@ _NOT_READ: Final = (
     (b"\xff\xd8\xff", "a JPEG picture; ask the sender for the data itself"),
     (b"PK\x03\x04", "a ZIP archive; unpack it and read the files one by one"),
     (b"\x1f\x8b", "a gzip archive; unpack it first"),
+    (b"<", "XML, but neither a C-CDA document nor FHIR; ask the sender for one of these"),
     (b"\xff\xfe", "UTF-16 text; save it as UTF-8"),
     (b"\xfe\xff", "UTF-16 text; save it as UTF-8"),
 )

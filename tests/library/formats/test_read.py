@@ -13,7 +13,7 @@ from medibridge import samples
 from medibridge.errors import FormatError, MalformedMessage, UnknownFormat
 from medibridge.formats import FORMATS, read
 
-ACCEPTED = r"accepted are: HL7 v2\.1 to v2\.9 ORU\^R01.*; FHIR R4 JSON"
+ACCEPTED = r"accepted are: HL7 v2\.1 to v2\.9 .*; DICOM .*; C-CDA .*; FHIR DSTU2, STU3, R4 or R5 .*; tables"
 
 
 @pytest.mark.parametrize(
@@ -26,10 +26,9 @@ ACCEPTED = r"accepted are: HL7 v2\.1 to v2\.9 ORU\^R01.*; FHIR R4 JSON"
         (b"\xff\xd8\xff\xe0", "a JPEG"),
         (b"PK\x03\x04", "ZIP"),
         (b"\x1f\x8b\x08", "gzip"),
-        (b'<?xml version="1.0"?><ClinicalDocument/>', "XML"),
+        (b'<?xml version="1.0"?><ClinicalDocument/>', "XML, but neither"),
         ("MSH|^~\\&|".encode("utf-16"), "UTF-16"),
         (b"MS", "no format that is known"),
-        (b"name,born\nCanary,1950\n", "no format that is known"),
         (bytes(range(256)), "no format that is known"),
         (b"[1, 2]", "no format that is known"),
     ],
@@ -38,6 +37,12 @@ ACCEPTED = r"accepted are: HL7 v2\.1 to v2\.9 ORU\^R01.*; FHIR R4 JSON"
 def test_read_says_what_the_input_is_and_what_is_accepted_when_no_reader_knows_it(data, words):
     with pytest.raises(UnknownFormat, match=f"{words}.*{ACCEPTED}") as refusal:
         read(data)
+    assert "Canary" not in str(refusal.value)
+
+
+def test_read_says_how_to_get_a_map_when_a_table_has_none():
+    with pytest.raises(MalformedMessage, match="medibridge convert --suggest") as refusal:
+        read(b"name,born\nCanary,1950\n")
     assert "Canary" not in str(refusal.value)
 
 
