@@ -23,7 +23,9 @@ def document() -> str:
     root = typer.main.get_command(app)
     lines = ["# Commands", "", "Made by `scripts/make_cli_docs.py`; do not edit.", "", *help_of(root), ""]
     lines += ["## Shared options", "", "Most commands take these.", "", *options_of(shared_options(root)), ""]
-    lines += ["## medibridge demo", "", *page_of(root.commands["demo"], "medibridge demo")]
+    for name, part in root.commands.items():
+        if not hasattr(part, "commands"):
+            lines += [f"## medibridge {name}", "", *page_of(part, f"medibridge {name}")]
     for name, part in root.commands.items():
         if hasattr(part, "commands"):
             lines += [f"## medibridge {name}", "", *help_of(part), ""]

@@ -4,13 +4,19 @@ Start with the roles: `Hospital`, `Patient` and `Buyer`, each made with a `Bridg
 contracts behind a `Chain` and a store of blocks. ``README.md`` has a ten-line tour.
 """
 
-from medibridge.chain import Chain, Deployment, Kind, System, deploy
-from medibridge.errors import MediBridgeError
-from medibridge.ids import Address, DataClass, Lane, PurposeOfUse, RecordDescription, address
-from medibridge.record import Record
-from medibridge.roles import Bridge, Buyer, Hospital, Patient
-from medibridge.sealing.identity import Identity
-from medibridge.storage import DirectoryJournal, DirectoryStore, IpfsStore, MemoryJournal, MemoryStore
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from medibridge.chain import Chain, Deployment, Kind, System, deploy
+    from medibridge.errors import MediBridgeError
+    from medibridge.ids import Address, DataClass, Lane, PurposeOfUse, RecordDescription, address
+    from medibridge.record import Record
+    from medibridge.roles import Bridge, Buyer, Hospital, Patient
+    from medibridge.sealing.identity import Identity
+    from medibridge.storage import DirectoryJournal, DirectoryStore, IpfsStore, MemoryJournal, MemoryStore
 
 __all__ = [
     "Address",
@@ -37,3 +43,26 @@ __all__ = [
     "address",
     "deploy",
 ]
+
+_HOMES = {
+    "medibridge.chain": ("Chain", "Deployment", "Kind", "System", "deploy"),
+    "medibridge.errors": ("MediBridgeError",),
+    "medibridge.ids": ("Address", "DataClass", "Lane", "PurposeOfUse", "RecordDescription", "address"),
+    "medibridge.record": ("Record",),
+    "medibridge.roles": ("Bridge", "Buyer", "Hospital", "Patient"),
+    "medibridge.sealing.identity": ("Identity",),
+    "medibridge.storage": ("DirectoryJournal", "DirectoryStore", "IpfsStore", "MemoryJournal", "MemoryStore"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for when it is asked for: whoever converts messages needs no chain (PEP 562)."""
+    for home, names in _HOMES.items():
+        if name in names:
+            value = globals()[name] = getattr(import_module(home), name)
+            return value
+    raise AttributeError(f"module 'medibridge' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from json.encoder import encode_basestring
 from typing import BinaryIO, NoReturn, Self, TypeAlias
 
 from medibridge.errors import MalformedMessage
@@ -136,7 +137,7 @@ def canonical_json(value: Json) -> bytes:
 
 def _write(value: Json, out: list[str]) -> None:
     if isinstance(value, str):
-        out.append(json.dumps(value, ensure_ascii=False))
+        out.append(encode_basestring(value))
     elif value is None or isinstance(value, bool):
         out.append({None: "null", True: "true", False: "false"}[value])
     elif isinstance(value, (int, Decimal)):
@@ -144,7 +145,7 @@ def _write(value: Json, out: list[str]) -> None:
     elif isinstance(value, Mapping):
         out.append("{")
         for position, key in enumerate(sorted(value)):
-            out.append(("," if position else "") + json.dumps(key, ensure_ascii=False) + ":")
+            out.append(("," if position else "") + encode_basestring(key) + ":")
             _write(value[key], out)
         out.append("}")
     elif isinstance(value, Sequence):

@@ -56,6 +56,8 @@ def watch(event, arguments):
         seen.append((event, [str(argument) for argument in arguments]))
 sys.addaudithook(watch)
 import medibridge
+for name in medibridge.__all__:  # each is imported when it is asked for
+    getattr(medibridge, name)
 def is_probe(event, arguments):
     # urllib3, when imported, looks whether the machine has IPv6: a socket bound to ::1, which listens to nobody.
     return event in {"socket.__new__", "socket.bind"} and ("family=10" in arguments[0] or arguments[1] == "10")

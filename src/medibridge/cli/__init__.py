@@ -2,63 +2,33 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from medibridge.cli import admin, buyer, demo, hospital, keys, local, patient
-from medibridge.cli.door import Door
+if TYPE_CHECKING:
+    from medibridge.cli.whole import app
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(name="medibridge", cls=Door, no_args_is_help=True, rich_markup_mode="markdown", add_completion=False)
-for name, part in (
-    ("keys", keys),
-    ("hospital", hospital),
-    ("patient", patient),
-    ("buyer", buyer),
-    ("admin", admin),
-    ("local", local),
-):
-    app.add_typer(part.app, name=name)
-demo.add_demo(app)
-
-
-def _show_version(asked: bool) -> None:
-    if asked:
-        try:
-            typer.echo(f"medibridge {version('medibridge')}")
-        except PackageNotFoundError:
-            typer.echo("medibridge, from its sources, not installed")
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    _version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
-    ] = False,
-) -> None:
-    """Patients own, share and sell their health records: sealed off chain, agreed on chain.
-
-    To see it all in a few seconds, on a chain and a store inside this process:
-
-        medibridge demo
-
-    To play it yourself, start a chain (`anvil`) and:
-
-        medibridge keys new --name admin
-        medibridge local fund admin
-        medibridge admin deploy --key admin
-
-    Every command answers with one JSON document on stdout where `--json` is given, and keeps prose and progress
-    on stderr. Exit codes: 0 done; 1 a fault of the program; 2 the command is wrong; 3 the input is not what it
-    claims to be; 4 something sealed does not open; 5 the store; 6 the chain or a contract refused; 7 no consent,
-    or no such record; 130 stopped.
-    """
+_ALONE = ("convert", "coverage", "detect", "explain", "validate")
+"""Commands that start at once, as they need no chain, no store and no key."""
 
 
 def main() -> None:
     """Run the command line."""
-    app()
+    if sys.argv[1:2] and sys.argv[1] in _ALONE:
+        from medibridge.cli import alone  # noqa: PLC0415 - what the other commands need takes half a second
+
+        alone.app()
+    else:
+        from medibridge.cli import whole  # noqa: PLC0415
+
+        whole.app()
+
+
+def __getattr__(name: str) -> Any:
+    if name != "app":
+        raise AttributeError(name)
+    from medibridge.cli import whole  # noqa: PLC0415
+
+    return whole.app

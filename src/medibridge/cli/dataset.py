@@ -83,7 +83,8 @@ def build_(
 ) -> None:
     """Make a de-identified dataset: FHIR, tables, a dictionary, a datasheet and a release report.
 
-    The folder must not be there yet. Read `release-report.html` before you hand anything over. Keep the key file: with it alone you can find a
+    The folder must not be there yet. Read `release-report.html` before you hand anything over. Keep the key file: with
+    it alone you can find a
     patient again, and the same key gives the same ids.
 
     For example:

@@ -6,13 +6,12 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperGroup
 
 from medibridge.cli.screen import Screen
-from medibridge.cli.session import Surroundings
 from medibridge.errors import (
     AccessError,
     ChainError,
@@ -22,6 +21,9 @@ from medibridge.errors import (
     StorageError,
     UsageError,
 )
+
+if TYPE_CHECKING:
+    from medibridge.cli.session import Surroundings
 
 __all__ = ["EXIT_CODES", "Door"]
 
@@ -45,7 +47,7 @@ class Door(TyperGroup):
         arguments = list(sys.argv[1:] if args is None else args)
         screen = Screen(as_json="--json" in arguments)
         try:
-            code = super().main(arguments, "medibridge", standalone_mode=False, obj=obj or Surroundings())
+            code = super().main(arguments, "medibridge", standalone_mode=False, obj=obj)
         except MediBridgeError as error:
             code = _failed(screen, error)
         except typer.TyperException as error:

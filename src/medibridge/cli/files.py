@@ -7,10 +7,11 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from medibridge.errors import UsageError
 
-__all__ = ["Attachments", "make_directory", "read_file", "write_file"]
+__all__ = ["Attachments", "make_directory", "read_file", "reading", "write_file"]
 
 
 def read_file(path: Path, what: str, *, limit: int = 2**31) -> bytes:
@@ -20,6 +21,13 @@ def read_file(path: Path, what: str, *, limit: int = 2**31) -> bytes:
     if len(content) > limit:
         raise UsageError(f"{what} has more than {limit} bytes; it is not what is expected here")
     return content
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[BinaryIO]:
+    """The input, open for as long as the context lasts. Raises `UsageError`."""
+    with _disk("the input", "read"), path.open("rb") as file:
+        yield file
 
 
 def write_file(path: Path, content: bytes, what: str) -> None:

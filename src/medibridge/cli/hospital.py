@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from medibridge.bulk import Job, Plan
+from medibridge.bulk.converting import conversions as conversions_of
 from medibridge.cli.arguments import AttachmentsOption, Output, PatientOption, RecordName, purpose_in
-from medibridge.cli.files import read_file
 from medibridge.cli.options import command, group
+from medibridge.cli.reading import Inputs, ProfileOption, SourceOption, Strict, settings_of
 from medibridge.cli.records import SHORT, hand_over, list_records
 from medibridge.cli.screen import Document, table
 from medibridge.cli.selling import add_selling
 from medibridge.cli.session import Session
-from medibridge.errors import MediBridgeError
-from medibridge.formats import read as convert
-from medibridge.formats.registry import MAX_SIZE
+from medibridge.errors import MalformedMessage, MediBridgeError, UsageError
+from medibridge.formats import Conversion, Refused, Settings
 from medibridge.roles import Deposited
 
 app = group("A hospital, laboratory or practice: deposits records and reads those of its patients.")
@@ -40,11 +40,11 @@ def register(session: Session) -> None:
 @command(app)
 def deposit(
     session: Session,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="HL7 v2 messages or FHIR R4 JSON.")],
+    inputs: Inputs,
     patient: PatientOption,
-    source: Annotated[
-        str, typer.Option("--source", metavar="NAME", help="The system that sent them; keeps equal ids of two apart.")
-    ] = "",
+    source: SourceOption = "",
+    profile: ProfileOption = None,
+    strict: Strict = False,
     twins: Annotated[
         bool, typer.Option("--twins/--no-twins", help="Deposit a de-identified twin of each record too, for sale.")
     ] = True,
@@ -54,22 +54,27 @@ def deposit(
 ) -> None:
     """Convert messages, seal a record for each class of data in them, publish and vouch for them.
 
-    All files are read and converted before anything is sent, so a broken one stops the command while nothing
-    has happened. Repeat a command that was interrupted: it completes what was begun and deposits nothing twice.
+    HL7 v2, C-CDA, FHIR, CSV and DICOM; folders may mix them. The DICOM files of one study become one record, and
+    their images are sealed with it. All is read and converted before anything is sent, so a broken file stops the
+    command while nothing has happened. Repeat a command that was interrupted: it completes what was begun and
+    deposits nothing twice.
 
     For example:
 
         medibridge hospital deposit result.hl7 --patient 0x90F7…
-        medibridge hospital deposit *.hl7 visit.json --patient 0x90F7… --source st-mary/lab
+        medibridge hospital deposit visit.xml ct-study --patient 0x90F7… --source st-mary --profile site.yaml
     """
     whom = session.whom(patient)
-    messages = [_message(index, files, source) for index in range(len(files))]
+    settings = settings_of(source, profile, strict=strict)
+    jobs = list(Plan(inputs))
+    if not jobs:
+        raise UsageError("there are no files in that folder; name one that holds a patient's records")
+    converted = [(index, one) for index in range(len(jobs)) for one in _conversions(index, jobs, settings)]
     hospital = session.hospital()
     deposits = []
-    for index, message in session.screen.track(list(enumerate(messages)), "depositing"):
-        with _told(index, files):
-            deposits.append(hospital.deposit(whom, message, twins=twins, source=source))
-    numbered = list(enumerate(deposits))
+    for index, conversion in session.screen.track(converted, "depositing"):
+        with _told(index, jobs):
+            deposits.append((index, hospital.deposit(whom, conversion, twins=twins)))
     rows = [
         (
             str(index + 1),
@@ -78,11 +83,11 @@ def deposit(
             each.root.hex()[:SHORT],
             str(len(each.report.notable)),
         )
-        for index, each in numbered
+        for index, each in deposits
     ]
-    findings = [(str(index + 1), str(finding)) for index, each in numbered for finding in each.report.notable]
+    findings = [(str(index + 1), str(finding)) for index, each in deposits for finding in each.report.notable]
     session.screen.show(
-        [_deposit_document(index, each, report=report) for index, each in numbered],
+        [_deposit_document(index, each, report=report) for index, each in deposits],
         table("Deposits", ("file", "records", "outcome", "batch", "places not whole"), rows),
         *([table("Places that did not go over whole", ("file", "place"), findings)] if report else []),
     )
@@ -130,22 +135,35 @@ def read(
 add_selling(app, Session.hospital, "hospital")
 
 
-def _message(index: int, files: list[Path], source: str) -> bytes:
-    """A file's content, seen to convert."""
-    with _told(index, files):
-        message = read_file(files[index], "the file", limit=MAX_SIZE)
-        convert(message, source=source)
-    return message
+def _conversions(index: int, jobs: list[Job], settings: Settings) -> list[Conversion]:
+    """What a file holds. Raises where any of it cannot be read, or it is about several patients."""
+    with _told(index, jobs):
+        job = jobs[index]
+        if job.problem:
+            raise UsageError(f"a file cannot be deposited: {job.problem}")
+        found = []
+        for one in conversions_of(job, settings):
+            if isinstance(one, Refused):
+                raise one.error
+            found.append(one)
+        patients = {
+            resource["id"] for one in found for resource in one.resources if resource["resourceType"] == "Patient"
+        }
+        if len(patients) > 1:
+            raise MalformedMessage(f"the file is about {len(patients)} patients; deposit each patient's own")
+        if not any(one.records for one in found):
+            raise MalformedMessage("nothing in the file belongs to a class of data; it is no record of a patient")
+        return found
 
 
 @contextmanager
-def _told(index: int, files: list[Path]) -> Iterator[None]:
+def _told(index: int, jobs: list[Job]) -> Iterator[None]:
     """Say which file an error is about, by its number: a file's name may tell whose record it is."""
     try:
         yield
     except MediBridgeError as exc:
-        if len(files) > 1:
-            exc.add_note(f"file {index + 1} of {len(files)}")
+        if len(jobs) > 1:
+            exc.add_note(f"file {index + 1} of {len(jobs)}")
         raise
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from medibridge.cli.session import Options, Session
+from medibridge.cli.session import Options, Session, Surroundings
 
 __all__ = ["ACCOUNT", "ALL", "CHAIN", "NOBODY", "SHARED", "command", "group"]
 
@@ -115,7 +115,7 @@ def command(
 
         def run(ctx: typer.Context, **given: Any) -> None:
             shared = {option: given.pop(option) for option in options}
-            with Session(Options(**shared), ctx.obj) as session:
+            with Session(Options(**shared), ctx.obj or Surroundings()) as session:
                 function(session, **given)
 
         shared = [_OPTIONS[option] for option in options]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TypeAlias, TypeVar
 
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, SpinnerColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -24,6 +25,7 @@ Document: TypeAlias = "Mapping[str, Document] | Sequence[Document] | str | int |
 _WIDTH_OF_FILES = 160  # columns where the output is no terminal; nothing there is cut off
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 _CONTROL = re.compile("[\x7f-\x9f]")
+_STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
 class Screen:
@@ -50,7 +52,15 @@ class Screen:
     def show_record(self, record: Record) -> None:
         """A record as FHIR JSON. Its control characters are escaped: a record must not steer a terminal."""
         text = record.to_bytes().decode()
-        self._write(_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text if self.as_json else indented(text)))
+        self._write(_CONTROL.sub(_escaped, text if self.as_json else indented(text)))
+
+    def show_line(self, line: bytes) -> None:
+        """A line of converted output: as it is for programs, indented and its control characters escaped for people."""
+        text = line.decode()
+        if self.is_terminal:
+            text = indented(text) if text.startswith("{") else text.replace("\r", "\n")
+            text = _STEERING.sub(_escaped, text)
+        self._write(text.rstrip("\n"))
 
     def say(self, sentence: str) -> None:
         """Prose beside the result, on stderr."""
@@ -67,6 +77,17 @@ class Screen:
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         with Progress(*columns, console=self._err, transient=True, disable=not self._err.is_terminal) as progress:
             yield from progress.track(items, description=doing)
+
+    def progress(self, *columns: ProgressColumn) -> Progress:
+        """A bar of these columns on stderr, disabled where that is no terminal."""
+        return Progress(*columns, console=self._err, transient=True, disable=not self._err.is_terminal)
+
+    @contextmanager
+    def counting(self, what: str) -> Iterator[Callable[[int], None]]:
+        """A number on stderr that grows, where that is a terminal; the function takes it."""
+        with self.progress(SpinnerColumn(), TextColumn(f"{{task.completed:,.0f}} {what}")) as progress:
+            task = progress.add_task("", total=None)
+            yield lambda count: progress.update(task, completed=count)
 
     def _write(self, text: str) -> None:
         """Text as it is, whatever the terminal's width."""
@@ -98,6 +119,10 @@ def indented(text: str) -> str:
         if opens or part == ",":
             lines.append("  " * depth)
     return "\n".join(lines)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 def _console(*, stderr: bool) -> Console:
