@@ -23,7 +23,13 @@ def test_commands_of_the_story_are_documented():
     reference = (ROOT / "docs/cli.md").read_text("utf-8")
     commands = set(re.findall(r"^(?:for .*do )?(medibridge \w+ \w+)", README, re.MULTILINE))
     assert len(commands) > 15
-    alone = ("medibridge convert", "medibridge coverage", "medibridge detect", "medibridge explain", "medibridge listen")
+    alone = (
+        "medibridge convert",
+        "medibridge coverage",
+        "medibridge detect",
+        "medibridge explain",
+        "medibridge listen",
+    )
     unknown = [command for command in commands if command not in reference and not command.startswith(alone)]
     assert unknown == []
     assert [command for command in alone if command not in reference] == []

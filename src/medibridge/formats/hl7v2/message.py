@@ -1,43 +1,30 @@
 """An HL7 v2 message as a tree of places, each of which remembers what became of its value.
 
-Delimiters, segments, repetitions, components and escape sequences as in HL7 v2.9 chapter 2
-(2.5.4 delimiters, 2.7 escape sequences, 2.5.3 null and empty fields).
+Segments, repetitions, components and empty or null fields as in HL7 v2.9 chapter 2 (2.5).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Final, NamedTuple
-
-import hl7
+from collections.abc import Iterator
+from typing import Final
 
 from medibridge.errors import MalformedMessage, UnknownFormat
 from medibridge.formats.conversion import Finding, Outcome, Report
+from medibridge.formats.hl7v2.grammar import Grammar, grammar_of
 
-__all__ = ["Message", "Part", "Place", "Segment", "parse"]
+__all__ = ["EMPTY", "MAX_SIZE", "Message", "Part", "Segment", "parse"]
+
+MAX_SIZE: Final = 16 * 2**20
+"""Bytes of one message; ordinary messages have a few thousand, with a document inside a few million."""
 
 MAX_PARTS: Final = 500_000
 """Delimiters in one message; ordinary messages have a few thousand."""
 
-DELETE: Final = '""'
-"""The null of HL7 v2: the sender asks to delete what the receiver holds (2.5.3)."""
-
 _BOM = b"\xef\xbb\xbf"
 _MLLP_START, _MLLP_END = b"\x0b", b"\x1c"
-
-_CHARSETS: Final = {
-    "": "utf-8",  # the standard says ASCII; UTF-8 contains it
-    "ASCII": "ascii",
-    "UNICODE UTF-8": "utf-8",
-    "UTF-8": "utf-8",
-    "GB 18030-2000": "gb18030",
-    "KS X 1001": "euc_kr",
-    "BIG-5": "big5",
-    **{f"8859/{part}": f"iso8859_{part}" for part in (1, 2, 3, 4, 5, 6, 7, 8, 9, 15)},
-}
-"""HL7 table 0211, and the Python codec for each. Character sets that switch within the text are not read."""
+_WRAPPERS = frozenset({"FHS", "BHS", "BTS", "FTS"})
+_NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
 
 _SEGMENTS: Final = frozenset(
     """ABS ACC ADD ADJ AFF AIG AIL AIP AIS AL1 APR ARQ ARV AUT BHS BLC BLG BPO BPX BTS BTX BUI CDM CDO CER CM0 CM1
@@ -51,132 +38,119 @@ _SEGMENTS: Final = frozenset(
 )
 """The segments of HL7 v2.1 to v2.9. Other names must begin with Z."""
 
-_WRAPPERS = frozenset({"FHS", "BHS", "BTS", "FTS"})
-_NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
 
+class Part:
+    """A repetition of a field, a component or a subcomponent; what is missing is `EMPTY`.
 
-class Place(NamedTuple):
-    """Where a value stands; all numbers count from 1. Prints as ``OBX[3]-5.2``, repetitions as ``PID[1]-3[2].1``."""
+    `text` is the value without escapes and outer blanks, of the first place below where there are several.
+    `below` are the parts that it is made of, None where it is one value.
+    """
 
-    segment: str
-    number: int
-    field: int
-    repetition: int = 1
-    component: int = 1
-    subcomponent: int = 1
+    __slots__ = ("below", "outcome", "reason", "target", "text")
 
-    def __str__(self) -> str:
-        repetition = f"[{self.repetition}]" if self.repetition > 1 else ""
-        subcomponent = f".{self.subcomponent}" if self.subcomponent > 1 else ""
-        component = f".{self.component}" if self.component > 1 or subcomponent else ""
-        return f"{self.segment}[{self.number}]-{self.field}{repetition}{component}{subcomponent}"
-
-
-@dataclass(frozen=True)
-class _Grammar:
-    """Delimiters and character set of one message."""
-
-    marks: str
-    """Field, component and repetition separator, escape character, subcomponent separator, truncation mark."""
-    codec: str
-    sequence: re.Pattern[str]
-
-    @classmethod
-    def of(cls, marks: str, codec: str) -> _Grammar:
-        escape = re.escape(marks[3])
-        # Adjacent bytes may be one character, so a run of them is one match.
-        return cls(marks, codec, re.compile(f"((?:{escape}X[0-9A-Fa-f]+{escape})+)|{escape}([^{escape}]*){escape}"))
-
-    def unescape(self, text: str) -> str:
-        """Resolve escape sequences; one that is unknown, or does not decode, stays as it is written."""
-        return self.sequence.sub(self._resolve, text) if self.marks[3] in text else text
-
-    def _resolve(self, match: re.Match[str]) -> str:
-        whole, code = match[0], match[2]
-        if match[1] is not None:
-            try:
-                return bytes.fromhex("".join(part[1:] for part in whole.split(self.marks[3]))).decode(self.codec)
-            except ValueError:
-                return whole
-        if code in ("F", "S", "R", "E", "T") or (code == "P" and len(self.marks) > 5):
-            return self.marks["FSRETP".index(code)]
-        if code in ("H", "N", ".fi", ".nf"):  # highlighting and filling say nothing
-            return ""
-        command = re.fullmatch(r"(\.br|\.sp|\.ce|\.in|\.ti|\.sk)\s?[+-]?([0-9]{0,2})", code)
-        if command is None:
-            return whole
-        return "\n" * (int(command[2] or 1) or 1) if command[1] in (".br", ".sp", ".ce") else " "
-
-
-@dataclass(repr=False)
-class Message:
-    """One HL7 v2 message. Private data: prints no value."""
-
-    segments: tuple[Segment, ...]
-    grammar: _Grammar
-    unterminated: bool
-    """Whether the last segment lacks its line end: then it may be cut."""
-    outcomes: dict[Place, Finding] = field(default_factory=dict)
-    defaults: list[Finding] = field(default_factory=list)
+    def __init__(self, text: str, below: list[Part] | None = None) -> None:
+        self.text = text
+        self.below = below
+        self.outcome: Outcome | None = None
+        self.reason = ""
+        self.target = ""
 
     def __repr__(self) -> str:
-        return f"<Message of {len(self.segments)} segments>"
+        return "<Part>"
 
-    def all(self, name: str) -> tuple[Segment, ...]:
-        """The segments of that name, in order."""
-        return tuple(segment for segment in self.segments if segment.name == name)
+    def __getitem__(self, number: int) -> Part:
+        """The component or subcomponent `number`, from 1. The first of what is one value is itself."""
+        below = self.below
+        if below is None:
+            return self if number == 1 else EMPTY
+        return below[number - 1] if number <= len(below) else EMPTY
 
-    def only(self, name: str) -> Segment:
-        """The one segment of that name. Raises `MalformedMessage` where there is none, or a second."""
-        found = self.all(name)
-        if not found:
-            raise self.missing(name)
-        if len(found) > 1:
-            raise MalformedMessage(f"{name}[2] is a second {name} segment; send one message for each patient and visit")
-        return found[0]
-
-    def missing(self, name: str) -> MalformedMessage:
-        """What to raise where the message needs a segment that it does not have."""
-        return MalformedMessage(
-            f"the message lacks {name}, which it needs; it may be cut off after {self.last_place}, send it again"
-        )
+    def __bool__(self) -> bool:
+        """Whether there is a value here or below; the null ``""`` is none."""
+        return bool(self.text) or (self.below is not None and any(self.below))
 
     @property
-    def header(self) -> Segment:
-        """MSH, which is always the first segment."""
-        return self.segments[0]
+    def is_mapped(self) -> bool:
+        """Whether the value (the first one below) is in a resource."""
+        part = self
+        while part.below is not None:
+            part = part.below[0]
+        return part.outcome is Outcome.MAPPED
 
-    @property
-    def last_place(self) -> str:
-        """The last segment: ``OBX[3]``."""
-        return str(self.segments[-1])
+    def mapped(self, target: str) -> str:
+        """Say that the value (the first one below) is in the FHIR element `target`; gives the value."""
+        part = self
+        while part.below is not None:
+            part = part.below[0]
+        if part.outcome is not Outcome.MAPPED and part.text:
+            part.outcome, part.target, part.reason = Outcome.MAPPED, target, ""
+        return part.text
 
-    def report(self) -> Report:
-        """A finding for every value; what nobody asked for is *unmapped*, or *unknown* in a Z-segment."""
-        findings = []
-        for segment in self.segments:
-            for place, _ in segment.values():
-                findings.append(self.outcomes.get(place) or _unread(place))
-        return Report((*findings, *self.defaults))
+    def settle(self, outcome: Outcome, reason: str = "", target: str = "") -> None:
+        """Say what became of the value (the first one below). What was mapped once stays mapped."""
+        part = self
+        while part.below is not None:
+            part = part.below[0]
+        if part.text and part.outcome is not Outcome.MAPPED:
+            part.outcome, part.reason, part.target = outcome, reason, target
+
+    def settle_all(self, outcome: Outcome, reason: str = "", target: str = "") -> None:
+        """Say what became of every value here and below that nothing was said about yet."""
+        for leaf in self.leaves():
+            if leaf.outcome is None:
+                leaf.outcome, leaf.reason, leaf.target = outcome, reason, target
+
+    def revoke(self, reason: str) -> None:
+        """Say that what was mapped here and below is in no resource after all."""
+        for leaf in self.leaves():
+            if leaf.outcome is Outcome.MAPPED:
+                leaf.outcome, leaf.reason, leaf.target = Outcome.UNMAPPED, reason, ""
+
+    def leaves(self) -> Iterator[Part]:
+        """The values here and below."""
+        if self.below is None:
+            if self.text:
+                yield self
+        else:
+            for part in self.below:
+                yield from part.leaves()
+
+    def words(self) -> list[str]:
+        """The texts here and below, whatever becomes of them."""
+        return [leaf.text for leaf in self.leaves()]
+
+    def unread(self, place: str, found: list[tuple[str, Part]]) -> None:
+        """Add the values here and below that are in no resource yet to `found`, with their places (``PV1.3.6``)."""
+        if self.below is None:
+            if self.text and (self.outcome is None or self.outcome is Outcome.UNMAPPED):
+                found.append((place, self))
+            return
+        for number, part in enumerate(self.below, 1):
+            if part is not EMPTY:
+                part.unread(f"{place}.{number}", found)
+
+    def whole(self, target: str) -> str:
+        """Every value here and below, joined by blanks and mapped: for what has no structure in FHIR."""
+        if self.below is None:
+            return self.mapped(target)
+        return " ".join([leaf.mapped(target) for leaf in self.leaves()])
 
 
-def _unread(place: Place) -> Finding:
-    if place.segment.startswith("Z"):
-        return Finding(str(place), Outcome.UNKNOWN, "a segment of the site's own; nothing of it is read")
-    return Finding(str(place), Outcome.UNMAPPED, "this version has no place for it")
+EMPTY: Final = Part("")
+"""What is not there."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Segment:
-    """One segment: its name, its number among those of that name, and its fields as raw text by place."""
+    """One segment: its name, its number among those of that name, and its fields by number, each with repetitions."""
 
-    name: str
-    number: int
-    leaves: dict[Place, str]
-    """The raw text of every place that has one, in order."""
-    below: dict[tuple[int, ...], list[Place]]
-    """The places below each field, repetition and component."""
-    message: Message
+    __slots__ = ("fields", "name", "number", "width")
+
+    def __init__(self, name: str, number: int, fields: dict[int, list[Part]], width: int) -> None:
+        self.name = name
+        self.number = number
+        self.fields = fields
+        self.width = width
+        """How many fields were sent, empty ones too."""
 
     def __str__(self) -> str:
         return f"{self.name}[{self.number}]"
@@ -184,183 +158,188 @@ class Segment:
     __repr__ = __str__
 
     def __getitem__(self, number: int) -> Part:
-        return Part(self, (number,))
+        """The first repetition of a field."""
+        repetitions = self.fields.get(number)
+        return repetitions[0] if repetitions else EMPTY
 
-    def values(self) -> Iterator[tuple[Place, str]]:
-        """Every place that has a value, with its raw text."""
-        return iter(self.leaves.items())
+    def findings(self) -> Iterator[Finding]:
+        """One for every value, in order."""
+        start = f"{self.name}[{self.number}]-"
+        ours = self.name[0] == "Z"
+        for number, repetitions in self.fields.items():
+            place = f"{start}{number}"
+            for at, part in enumerate(repetitions, 1):
+                here = place if at == 1 else f"{place}[{at}]"
+                if part.below is None:
+                    if part.text or part.outcome is not None:
+                        yield _finding(part, here, ours)
+                    continue
+                for c, component in enumerate(part.below, 1):
+                    if component.below is None:
+                        if component.text or component.outcome is not None:
+                            yield _finding(component, here if c == 1 else f"{here}.{c}", ours)
+                        continue
+                    for s, leaf in enumerate(component.below, 1):
+                        if leaf.text or leaf.outcome is not None:
+                            deeper = here if c == s == 1 else f"{here}.{c}" if s == 1 else f"{here}.{c}.{s}"
+                            yield _finding(leaf, deeper, ours)
 
-    def require(self, number: int, what: str) -> Part:
-        """The field `number`, which HL7 requires. Raises `MalformedMessage` where it is empty."""
-        part = self[number]
-        if not part:
-            cut = "; the message may be cut off" if self.message.segments[-1] is self else ""
-            raise MalformedMessage(f"{self}-{number} ({what}) is empty, but HL7 v2 requires it{cut}; send it complete")
-        return part
+
+_UNKNOWN = "a segment of the site's own; the profile does not say what it is"
+_UNMAPPED = "this version has no place for it"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Part:
-    """A field, repetition, component or subcomponent, seen from above.
+def _finding(leaf: Part, place: str, ours: bool) -> Finding:
+    if leaf.outcome is None:
+        return Finding(place, Outcome.UNKNOWN, _UNKNOWN) if ours else Finding(place, Outcome.UNMAPPED, _UNMAPPED)
+    return Finding(place, leaf.outcome, leaf.reason, leaf.target)
 
-    `part[2]` is its second component (of a field: of the first repetition), `part[2][1]` that one's first
-    subcomponent. Missing parts are empty.
-    """
 
-    segment: Segment
-    path: tuple[int, ...]
+class Message:
+    """One HL7 v2 message. Private data: prints no value."""
 
-    def __getitem__(self, number: int) -> Part:
-        path = (*self.path, 1) if len(self.path) == 1 else self.path
-        return Part(self.segment, (*path, number))
+    __slots__ = ("_by_name", "defaults", "grammar", "segments", "unterminated")
 
-    def __bool__(self) -> bool:
-        """Whether there is a value here or below; the null ``""`` is none."""
-        return any(self.segment.leaves[place] != DELETE for place in self._places())
+    def __init__(self, segments: list[Segment], grammar: Grammar, *, unterminated: bool) -> None:
+        self.segments = segments
+        self.grammar = grammar
+        self.unterminated = unterminated
+        """Whether the last segment lacks its line end: then it may be cut."""
+        self.defaults: list[Finding] = []
+        self._by_name: dict[str, list[Segment]] = {}
+        for segment in segments:
+            self._by_name.setdefault(segment.name, []).append(segment)
+
+    def __repr__(self) -> str:
+        return f"<Message of {len(self.segments)} segments>"
+
+    def all(self, name: str) -> list[Segment]:
+        """The segments of that name, in order."""
+        return self._by_name.get(name, [])
 
     @property
-    def place(self) -> Place:
-        """The first place of this part."""
-        return Place(self.segment.name, self.segment.number, *self.path)
+    def header(self) -> Segment:
+        """MSH, which is always the first segment."""
+        return self.segments[0]
 
-    def repetitions(self) -> tuple[Part, ...]:
-        """The repetitions of a field that have a value, in order."""
-        numbers = dict.fromkeys(place.repetition for place in self.segment.below.get(self.path[:1], ()))
-        return tuple(part for number in numbers if (part := Part(self.segment, (self.path[0], number))))
+    def default(self, place: str, reason: str) -> None:
+        """Say that there was no value at a place, and what was chosen for it."""
+        self.defaults.append(Finding(place, Outcome.DEFAULT, reason))
 
-    def peek(self) -> str:
-        """The text of the first place, without escapes and outer blanks; empty where there is none or it is null."""
-        raw = self.segment.leaves.get(self.place, "")
-        return "" if raw == DELETE else self.segment.message.grammar.unescape(raw).strip()
-
-    def text(self) -> str:
-        """As `peek`, and the value is mapped."""
-        self.settle(Outcome.MAPPED)
-        return self.peek()
-
-    def settle(self, outcome: Outcome, reason: str = "") -> None:
-        """Say what became of the value at the first place; nothing where there is none."""
-        raw = self.segment.leaves.get(self.place, "")
-        if raw == DELETE:
-            outcome, reason = Outcome.IGNORED, "asks for a deletion; the element is left out"
-        if raw:
-            self.segment.message.outcomes[self.place] = Finding(str(self.place), outcome, reason)
-
-    def settle_all(self, outcome: Outcome, reason: str = "") -> None:
-        """Say what became of every value here and below."""
-        for place in self._places():
-            Part(self.segment, place[2:]).settle(outcome, reason)
-
-    def default(self, reason: str) -> None:
-        """Say that there was no value here, and what was chosen for it."""
-        self.segment.message.defaults.append(Finding(str(self.place), Outcome.DEFAULT, reason))
-
-    def whole(self) -> str:
-        """Every component and subcomponent, joined by blanks, all mapped: for values without structure."""
-        texts = [Part(self.segment, place[2:]).text() for place in self._places()]
-        return " ".join(text for text in texts if text)
-
-    def _places(self) -> Sequence[Place]:
-        """The places here and below that have a value."""
-        return self.segment.below.get(self.path, ())
+    def report(self) -> Report:
+        """A finding for every value; what nobody asked for is *unmapped*, or *unknown* in a Z-segment."""
+        findings = [finding for segment in self.segments for finding in segment.findings()]
+        return Report((*findings, *self.defaults))
 
 
 def parse(data: bytes) -> Message:
     """Read one message: byte-order mark, MLLP framing and any line end are taken off, the text decoded by MSH-18.
 
-    Raises `UnknownFormat` for batches, `MalformedMessage` for what is broken.
+    Raises `UnknownFormat` for several messages, `MalformedMessage` for what is broken.
     """
+    if len(data) > MAX_SIZE:
+        raise MalformedMessage(f"the message is larger than {MAX_SIZE // 2**20} MiB; split it")
     body = _unframe(data)
-    marks, codec = _header(body)
-    if sum(body.count(mark.encode()) for mark in marks[:5]) > MAX_PARTS:
+    if body[:3] in (b"FHS", b"BHS", b"BTS", b"FTS"):
+        raise UnknownFormat("the input is a batch of HL7 messages (FHS, BHS); read it with read_all")
+    grammar = grammar_of(body)
+    if sum(body.count(mark.encode()) for mark in (*grammar.marks[:5], "\r", "\n")) > MAX_PARTS:
         raise MalformedMessage(f"the message has more than {MAX_PARTS} fields and components; split it")
     try:
-        text = body.decode(codec)
+        text = body.decode(grammar.codec)
     except UnicodeDecodeError as problem:
         line = body[: problem.start].replace(b"\r\n", b"\r").replace(b"\n", b"\r").count(b"\r") + 1
         raise MalformedMessage(
             f"line {line} holds bytes outside the character set of MSH-18 (UTF-8 where it is empty); name the right one"
         ) from None
-    text = text.replace("\r\n", "\r").replace("\n", "\r")
-    unterminated = not text.endswith("\r")
-    lines = [line.strip(" \t\0") for line in text.split("\r")]
-    _check_lines(lines, marks[0])
-    parsed = hl7.parse("\r".join(line for line in lines if line))
-    message = Message((), _Grammar.of(marks, codec), unterminated)
-    numbers: dict[str, int] = {}
-    segments = []
-    for fields in parsed:
-        name = str(fields[0])
-        numbers[name] = number = numbers.get(name, 0) + 1
-        leaves = {place: raw for place, raw in _leaves(name, number, fields) if raw}
-        below: dict[tuple[int, ...], list[Place]] = {}
-        for place in leaves:
-            path = (place.field, place.repetition, place.component, place.subcomponent)
-            for depth in range(1, 5):
-                below.setdefault(path[:depth], []).append(place)
-        segments.append(Segment(name, number, leaves, below, message))
-    message.segments = tuple(segments)
-    return message
+    if "\n" in text:
+        text = text.replace("\r\n", "\r").replace("\n", "\r")
+    return Message(_segments(text, grammar), grammar, unterminated=not text.endswith("\r"))
 
 
 def _unframe(data: bytes) -> bytes:
-    body = data.removeprefix(_BOM).lstrip(b" \t\r\n")
+    body = data.removeprefix(_BOM).lstrip(b" \t\r\n").removeprefix(_BOM)
     if body.startswith(_MLLP_START):
         body, end, rest = body[1:].partition(_MLLP_END)
         if not end:
             raise MalformedMessage("the MLLP frame has no end (byte 1C); the message is cut off, send it again")
-        if rest.strip():
-            raise UnknownFormat("the input holds several MLLP frames; read the messages one by one")
-    return re.sub(rb"\x1c[\r\n]*\Z", b"", body).removeprefix(_BOM)
+        if rest.strip(b" \t\r\n\x1c"):
+            raise UnknownFormat("the input holds several MLLP frames; read it with read_all")
+        if not body.endswith((b"\r", b"\n")):
+            body += b"\r"  # the frame is complete, so the last segment is
+        return body.lstrip(b" \t\r\n").removeprefix(_BOM)
+    if data.rstrip(b"\r\n\x1c") != data.rstrip(b"\r\n"):
+        return body.rstrip(b"\r\n\x1c") + b"\r"
+    return body
 
 
-def _header(body: bytes) -> tuple[str, str]:
-    """The five or six marks of MSH-1 and MSH-2, and the codec that MSH-18 names."""
-    header = re.split(rb"[\r\n]", body, maxsplit=1)[0]
-    if header[:3] in (b"FHS", b"BHS"):
-        raise UnknownFormat(
-            "the input is a batch of HL7 messages (FHS, BHS); split it and read the messages one by one"
-        )
-    encoding = header[3:].split(header[3:4], 2)[1] if header[3:4] else b""
-    marks = header[3:4] + encoding
-    sound = re.fullmatch(rb"[!-/:-@\[-`{-~]{5,6}", marks) and len(set(marks)) == len(marks)
-    if not sound or header.count(marks[:1]) < 3:
-        raise MalformedMessage(
-            "MSH[1]-2 does not hold four or five encoding characters (^~\\&); the message may be cut off"
-        )
-    fields = header.split(marks[:1])
-    named = fields[17].split(marks[2:3])[0].strip().decode("ascii", "replace").upper() if len(fields) > 17 else ""
-    if named not in _CHARSETS:
-        accepted = ", ".join(name for name in _CHARSETS if name)
-        raise MalformedMessage(f"MSH[1]-18 names a character set that is not read; accepted are: {accepted}")
-    return marks.decode("ascii"), _CHARSETS[named]
-
-
-def _check_lines(lines: list[str], separator: str) -> None:
-    for number, line in enumerate(lines, 1):
+def _segments(text: str, grammar: Grammar) -> list[Segment]:
+    read = _Reading(grammar)
+    mark = grammar.marks[0]
+    segments: list[Segment] = []
+    numbers: dict[str, int] = {}
+    for at, raw in enumerate(text.split("\r"), 1):
+        line = raw.strip(" \t\0")
         if not line:
             continue
         name = line[:3]
-        known = bool(_NAME.fullmatch(name)) and (name in _SEGMENTS or name.startswith("Z"))
-        if not known or line[3:4] not in ("", separator):
+        known = name in _SEGMENTS or (name[0] == "Z" and _NAME.fullmatch(name) is not None)
+        if not known or line[3:4] not in ("", mark):
             raise MalformedMessage(
-                f"line {number} does not begin with the name of a segment; the line before it is broken in two, "
+                f"line {at} does not begin with the name of a segment; the line before it is broken in two, "
                 "or the message is cut off"
             )
-        if name in _WRAPPERS or (name == "MSH" and number > 1 and any(lines[: number - 1])):
-            raise UnknownFormat(f"line {number} begins another message or ends a batch; read the messages one by one")
+        if name in _WRAPPERS or (name == "MSH") is bool(segments):
+            raise UnknownFormat(f"line {at} begins another message or ends a batch; read the messages with read_all")
+        number = numbers[name] = numbers.get(name, 0) + 1
+        values = line.split(mark)
+        if name == "MSH":
+            values[0:2] = ["MSH", mark, values[1]]
+        fields = {n: read.field(value) for n, value in enumerate(values) if n and value}
+        if name == "MSH":
+            fields[1], fields[2] = [Part(mark)], [Part(values[2])]
+        segments.append(Segment(name, number, fields, len(values) - 1))
+    return segments
 
 
-def _leaves(name: str, number: int, fields: hl7.Segment) -> Iterator[tuple[Place, str]]:
-    for at_field, repetitions in enumerate(fields):
-        if at_field == 0:
-            continue
-        for at_repetition, components in enumerate(repetitions, 1):
-            for at_component, subcomponents in enumerate(_list(components), 1):
-                for at_subcomponent, raw in enumerate(_list(subcomponents), 1):
-                    place = Place(name, number, at_field, at_repetition, at_component, at_subcomponent)
-                    yield place, str(raw).strip()
+class _Reading:
+    """Makes the tree of a field. Plain code in the order of the levels, as most of the time of a parse is here."""
 
+    def __init__(self, grammar: Grammar) -> None:
+        marks = grammar.marks
+        self.component_mark, self.repetition_mark, self.escape, self.sub_mark = marks[1], marks[2], marks[3], marks[4]
+        self.unescape = grammar.unescape
 
-def _list(value: object) -> list[object]:
-    return list(value) if isinstance(value, list) else [value]
+    def field(self, raw: str) -> list[Part]:
+        if self.repetition_mark in raw:
+            return [self.repetition(piece) for piece in raw.split(self.repetition_mark)]
+        return [self.repetition(raw)]
+
+    def repetition(self, raw: str) -> Part:
+        if self.component_mark in raw:
+            below = [self.component(piece) if piece else EMPTY for piece in raw.split(self.component_mark)]
+            return Part(below[0].text, below)
+        if self.sub_mark in raw:
+            component = self.component(raw)
+            return Part(component.text, [component])
+        return self.leaf(raw)
+
+    def component(self, raw: str) -> Part:
+        if self.sub_mark in raw:
+            below = [self.leaf(piece) if piece else EMPTY for piece in raw.split(self.sub_mark)]
+            return Part(below[0].text, below)
+        return self.leaf(raw)
+
+    def leaf(self, raw: str) -> Part:
+        raw = raw.strip()
+        if raw == '""':
+            part = Part("")
+            part.outcome, part.reason = Outcome.IGNORED, "asks for a deletion; the element is left out"
+            return part
+        if self.escape in raw:
+            text = self.unescape(raw).strip()
+            part = Part(text)
+            if raw and not text:
+                part.outcome, part.reason = Outcome.IGNORED, "an escape sequence that stands for nothing"
+            return part
+        return Part(raw) if raw else EMPTY
