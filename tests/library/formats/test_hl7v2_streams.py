@@ -222,13 +222,26 @@ def test_a_time_that_the_clock_met_twice_keeps_its_date_only():
         (b"NTE|1||" + b"x~" * 1_000_000, True),
         (b"NTE\r" * 1_000_000, True),
         (b"OBR|1\r" * 2_000, False),
+        (b"OBR|1\r" * 21_000, True),
         (b"OBX|1|NM|1-8^x^LN||1\r" * 2_000, False),
         (b"PID|1||2\r" * 1_000, True),
         (b"OBX|1|CWE|" + b"a^" * 50_000, False),
         (b"\\X" * 100_000, True),
         (b"NTE|1||" + b"\\X41" * 100_000, False),
     ],
-    ids=["10 MB", "20 MB", "repetitions", "segments", "orders", "results", "patients", "components", "junk", "escapes"],
+    ids=[
+        "10 MB",
+        "20 MB",
+        "repetitions",
+        "segments",
+        "orders",
+        "too many orders",
+        "results",
+        "patients",
+        "components",
+        "junk",
+        "escapes",
+    ],
 )
 def test_a_hostile_message_ends_in_a_result_or_an_error(tail, refused):
     data = message("ORU^R01", PID) + tail + b"\r"

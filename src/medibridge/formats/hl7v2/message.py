@@ -21,6 +21,9 @@ MAX_SIZE: Final = 16 * 2**20
 MAX_PARTS: Final = 500_000
 """Delimiters in one message; ordinary messages have a few thousand."""
 
+MAX_SEGMENTS: Final = 20_000
+"""Segments in one message; large ones have a few hundred."""
+
 _BOM = b"\xef\xbb\xbf"
 _MLLP_START, _MLLP_END = b"\x0b", b"\x1c"
 _WRAPPERS = frozenset({"FHS", "BHS", "BTS", "FTS"})
@@ -291,6 +294,8 @@ def _segments(text: str, grammar: Grammar) -> list[Segment]:
             )
         if name in _WRAPPERS or (name == "MSH") is bool(segments):
             raise UnknownFormat(f"line {at} begins another message or ends a batch; read the messages with read_all")
+        if len(segments) == MAX_SEGMENTS:
+            raise MalformedMessage(f"the message has more than {MAX_SEGMENTS} segments; split it")
         number = numbers[name] = numbers.get(name, 0) + 1
         values = line.split(mark)
         if name == "MSH":
