@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from medibridge.errors import FormatError
 from medibridge.formats.settings import Settings
@@ -40,8 +40,7 @@ class Outcome(enum.Enum):
     """There was no value; the reason names the one that was chosen."""
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """What became of the value at one place (``OBX[3]-5.2``, ``entry[4].resource``). Never the value itself.
 
     `target` is the FHIR element that it went to, without positions: ``Observation.valueQuantity.value``; empty

@@ -6,11 +6,10 @@ value of an identifier; where it has none, its place in the message or document 
 
 from __future__ import annotations
 
+import json
 import uuid
 from dataclasses import dataclass
 from typing import Final
-
-from medibridge.record import canonical_json
 
 __all__ = ["Names"]
 
@@ -25,7 +24,8 @@ class Names:
 
     def of(self, kind: str, *parts: str) -> str:
         """An id for what `parts` name, of the resource type `kind`."""
-        return str(uuid.uuid5(_NAMESPACE, canonical_json([self.source, kind, *parts]).decode()))
+        named = json.dumps([self.source, kind, *parts], ensure_ascii=False, separators=(",", ":"))
+        return str(uuid.uuid5(_NAMESPACE, named))
 
     def by_identifier(self, kind: str, system: str, value: str) -> str:
         """An id for what an Identifier names. `system` is its URI, else the name of the authority, else of the sender.

@@ -5,8 +5,10 @@ A new format is one package with a `Format`, and one line here.
 
 from __future__ import annotations
 
+import gc
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO, Final
 
 from medibridge.errors import FormatError, MalformedMessage, UnknownFormat
@@ -111,8 +113,24 @@ def _read(stream: BinaryIO, start: bytes, settings: Settings) -> Iterator[Conver
     format_ = format_of(start)
     for piece in format_.pieces(stream, settings):
         try:
-            conversions = [finish(piece, found, settings) for found in format_.read(piece, settings)]
+            with _without_collection():
+                conversions = [finish(piece, found, settings) for found in format_.read(piece, settings)]
         except FormatError as problem:
             yield Refused(piece, problem)
         else:
             yield from conversions
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Hold back the collector of cycles while one piece is read: it makes many small objects and hardly a cycle.
+
+    Collecting in between took a third of the time of a message.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -40,7 +40,7 @@ _BY_TYPE: Final[Mapping[str, DataClass]] = {
         DataClass.GOALS: "Goal",
         DataClass.HEALTH_STATUS: "QuestionnaireResponse RiskAssessment",
         DataClass.DEVICES: "Device DeviceUseStatement DeviceMetric",
-        DataClass.INSURANCE: "Coverage ExplanationOfBenefit Claim ClaimResponse Account",
+        DataClass.INSURANCE: "Coverage ExplanationOfBenefit Claim ClaimResponse Account ChargeItem",
         DataClass.ORDERS: "ServiceRequest DeviceRequest SupplyRequest NutritionOrder VisionPrescription",
         DataClass.FAMILY_HISTORY: "FamilyMemberHistory",
         DataClass.GENOMICS: "MolecularSequence",

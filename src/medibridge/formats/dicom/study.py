@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
 from medibridge.errors import MalformedMessage
@@ -75,7 +74,7 @@ def conversion_of(images: Sequence[tuple[str, Image]], broken: Sequence[Finding]
 
 
 def _at(place: str, finding: Finding) -> Finding:
-    return replace(finding, place=place + finding.place) if place else finding
+    return finding._replace(place=place + finding.place) if place else finding
 
 
 def _merge(into: dict[str, Json], more: Mapping[str, Json]) -> None:

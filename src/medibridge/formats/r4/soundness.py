@@ -42,6 +42,8 @@ def _object_check(kind: str) -> _Check:
     members = {name: _member(element) for name, element in (elements_of(kind) or {}).items()}
     extensions = {f"_{name}" for name, (_, many, _, primitive) in members.items() if primitive and not many}
     required = tuple(names | {f"_{name}" for name in names} & extensions for names in required_of(kind))
+    always = frozenset(name for names in required if len(names) == 1 for name in names)
+    one_of = tuple(names for names in required if len(names) > 1)
     is_resource = kind in resource_types()
 
     def check(value: Any, depth: int) -> bool:
@@ -66,7 +68,7 @@ def _object_check(kind: str) -> _Check:
                     return False
             elif type(child) is not list or not child or not _all(one, child, depth + 2):
                 return False
-        return all(not names.isdisjoint(value) for names in required)
+        return always <= value.keys() and not any(names.isdisjoint(value) for names in one_of)
 
     return check
 
@@ -91,15 +93,30 @@ def _member(element: Element) -> tuple[_Check, bool, str, bool]:
 def _complex(element: Element) -> _Check:
     kind, codes = element.kind, element.codes
     if codes is None:
-        return lambda value, depth: _object_check(kind)(value, depth)  # noqa: PLW0108 - types hold themselves
+        return _later(kind)
+
+    check = _later(kind)
 
     def bound(value: Any, depth: int) -> bool:
-        if not _object_check(kind)(value, depth):
+        if not check(value, depth):
             return False
         codings = value.get("coding", ()) if kind == "CodeableConcept" else (value,)
         return any(coding.get("code") in codes.get(coding.get("system"), ()) for coding in codings)
 
     return bound
+
+
+def _later(kind: str) -> _Check:
+    """The check of a type, compiled when it is first needed: types hold themselves."""
+    compiled: _Check | None = None
+
+    def check(value: Any, depth: int) -> bool:
+        nonlocal compiled
+        if compiled is None:
+            compiled = _object_check(kind)
+        return compiled(value, depth)
+
+    return check
 
 
 def _primitive(element: Element, pattern: re.Pattern[str]) -> _Check:
