@@ -162,6 +162,11 @@ def _refuse_cut(message: Message, pending: list[tuple[Item, View, Group, Segment
                     f"{last}-{field} ({what}) is empty, but HL7 v2 requires it; the message may be cut off; "
                     "send it complete"
                 )
+    if last.width < _VALUES.get(last.name, 0):
+        raise MalformedMessage(
+            f"{last} ends before its value ({last}-{_VALUES[last.name]}) and without a line end; it is cut off, "
+            "send it again"
+        )
     elders = [segment for segment in message.all(last.name) if segment is not last]
     if elders and last.name in _ENDS and all(segment[_ENDS[last.name]] for segment in elders):
         field = _ENDS[last.name]
@@ -171,6 +176,9 @@ def _refuse_cut(message: Message, pending: list[tuple[Item, View, Group, Segment
                 "send it complete"
             )
 
+
+_VALUES: Final = {"OBX": 5, "RXA": 5, "RXE": 2, "DG1": 3, "AL1": 3}
+"""The field for which a segment is sent."""
 
 _ENDS: Final = {"OBX": 11, "RXA": 20}
 """A field late in a segment: a last segment that lacks it, unlike its elders, was cut."""
