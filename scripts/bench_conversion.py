@@ -6,9 +6,9 @@ Makes a folder of mixed files (10 000 by default) out of the samples, each with 
 with one process and with two: read, mapped, checked against FHIR R4, and written with reports, each file flushed to
 the disk. Then HL7 v2 alone, in memory, on one core.
 
-With the Python of an environment that has hl7v2-fhir-bridge, the same HL7 v2 messages go through that in the same run,
-with its own check; where it has python-fhir-converter (Microsoft's templates), which reads no HL7 v2, the C-CDA
-documents of ``--documents`` go through both. Only figures of one run compare.
+With the Python of an environment that has other converters (scripts/peers.py), some of the same HL7 v2 messages and
+C-CDA documents (or those of ``--documents``) go through them in the same run: their rate counts what they convert, and
+no check against R4. Microsoft's templates read no HL7 v2 in Python. Only figures of one run compare.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import resource
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from medibridge import samples
@@ -29,40 +29,6 @@ from medibridge.record import canonical_json
 
 SETTINGS = Settings(source="bench", profile=Profile.from_yaml(samples.read(samples.PROFILE).decode()))
 FOLDERS = 20
-
-PEER = """
-import json, sys, time
-from pathlib import Path
-paths = [Path(line) for line in Path(sys.argv[1]).read_text().splitlines()]
-documents = [path.read_bytes() for path in paths]
-BODY
-done = failed = 0
-started = time.process_time()
-for data in documents:
-    try:
-        convert(data)
-        done += 1
-    except Exception:
-        failed += 1
-print(json.dumps({"done": done, "failed": failed, "seconds": time.process_time() - started}))
-"""
-BRIDGE = """
-from v2fhir.config import Config
-from v2fhir.convert import convert as bridge
-from v2fhir.hl7.parser import parse_bytes
-from v2fhir.validate import validate_bundle
-config = Config()
-def convert(data):
-    bundle = bridge(parse_bytes(data, "utf-8", ["cp1252"]), config).bundle
-    validate_bundle(bundle)
-    json.dumps(bundle)
-"""
-TEMPLATES = """
-import io
-from fhir_converter.renderers import CcdaRenderer
-renderer = CcdaRenderer()
-convert = lambda data: renderer.render_fhir_string("CCD", io.StringIO(data.decode("utf-8-sig")))
-"""
 
 
 def sample(number: int) -> tuple[str, bytes]:
@@ -129,21 +95,19 @@ def on_one_core(what: str, paths: Iterable[Path]) -> float:
     return done / seconds
 
 
-def peer(what: str, python: str, body: str, paths: list[Path], ours: Callable[[], float]) -> None:
+def peer(tool: str, python: str, paths: list[Path], ours: float) -> None:
     """The same files through another converter, in a process of its own, and the ratio."""
-    with tempfile.NamedTemporaryFile("w", suffix=".txt") as listed:
-        listed.write("\n".join(map(str, paths)))
-        listed.flush()
-        command = [python, "-c", PEER.replace("BODY", body), listed.name]
-        ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    if ran.returncode:
-        print(f"{what:<34}cannot be run there: {ran.stderr.strip().splitlines()[-1]}")
+    command = [python, Path(__file__).with_name("peers.py"), tool]
+    names = "".join(f"{path}\n" for path in paths)
+    ran = subprocess.run(command, input=names, capture_output=True, text=True, check=False)
+    told = [json.loads(line) for line in ran.stdout.splitlines()]
+    done = [one["seconds"] for one in told if "output" in one]
+    if not done:
+        print(f"{tool:<34}converts none of them, or cannot be run there: {ran.stderr.strip().splitlines()[-1:]}")
         return
-    told = json.loads(ran.stdout.splitlines()[-1])
-    theirs = told["done"] / told["seconds"]
-    print(f"{what:<34}{theirs:7.0f} messages/s of one core, {told['done']} converted, {told['failed']} failed")
-    if theirs:
-        print(f"{'ratio, ours to theirs':<34}{ours() / theirs:7.2f}")
+    theirs = len(done) / sum(done)
+    print(f"{tool:<34}{theirs:7.0f} messages/s of one core, {len(done)} converted, {len(told) - len(done)} failed")
+    print(f"{'ratio, ours to that':<34}{ours / theirs:7.2f}")
 
 
 def main(count: int, python: str | None, documents: Path | None) -> None:
@@ -159,12 +123,13 @@ def main(count: int, python: str | None, documents: Path | None) -> None:
         print(f"{'again, nothing changed':<34}{again.seconds:7.1f} s, {again.unchanged} unchanged")
         messages = sorted(source.rglob("*.hl7"))[:2000]
         speed = on_one_core("HL7 v2, in memory", messages)
+        found = sorted(path for path in (documents or source).rglob("*.*") if path.name.endswith((".ccda", "ccd.xml")))
+        ccda = on_one_core("C-CDA, in memory", found[:200])
         if python:
-            peer("hl7v2-fhir-bridge, in memory", python, BRIDGE, messages, lambda: speed)
-        if python and documents:
-            found = sorted(path for path in documents.rglob("*.*") if path.suffix in (".ccda", ".cda", ".xml"))
-            ccda = on_one_core("C-CDA, in memory", found)
-            peer("python-fhir-converter, in memory", python, TEMPLATES, found, lambda: ccda)
+            for tool in ("brightohir", "hl7v2-fhir-bridge"):
+                peer(tool, python, messages[:300], speed)
+            for tool in ("microsoft-ccda", "ccda-to-fhir"):
+                peer(tool, python, found[:200], ccda)
 
 
 if __name__ == "__main__":

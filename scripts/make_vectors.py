@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import cbor2
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -35,6 +36,11 @@ def hashed(*parts: bytes) -> bytes:
 def u64(number: int) -> bytes:
     """Eight bytes, big-endian."""
     return number.to_bytes(8, "big")
+
+
+def u128(number: int) -> bytes:
+    """Sixteen bytes, big-endian."""
+    return number.to_bytes(16, "big")
 
 
 def tree_root(leaves: list[bytes]) -> bytes:
@@ -227,6 +233,132 @@ def _merkle() -> dict[str, object]:
     }
 
 
+Node = tuple[int, bytes]
+"""The sum of the shares below, and the hash."""
+
+
+def sum_node(left: Node, right: Node) -> Node:
+    """``hashed(0x0b ‖ u128 sumL ‖ L ‖ u128 sumR ‖ R)``, and the sum of both."""
+    return left[0] + right[0], hashed(b"\x0b", u128(left[0]), left[1], u128(right[0]), right[1])
+
+
+def sum_root(leaves: list[Node]) -> Node:
+    """As `tree_root`, with sums."""
+    if len(leaves) == 1:
+        return leaves[0]
+    k = 1 << (len(leaves) - 1).bit_length() - 1
+    return sum_node(sum_root(leaves[:k]), sum_root(leaves[k:]))
+
+
+def sum_path(index: int, leaves: list[Node]) -> list[Node]:
+    """As `tree_path`, with sums."""
+    if len(leaves) == 1:
+        return []
+    k = 1 << (len(leaves) - 1).bit_length() - 1
+    if index < k:
+        return [*sum_path(index, leaves[:k]), sum_root(leaves[k:])]
+    return [*sum_path(index - k, leaves[k:]), sum_root(leaves[:k])]
+
+
+def contributors() -> dict[str, object]:
+    """Trees of contributors' shares with the proof of each, and proofs that must not verify.
+
+    Shares, sums and totals are 16 bytes; `sums` and `hashes` are the steps of a path, the lowest first.
+    """
+    most = (1 << 128) - 1
+    trees = {
+        "one": [5],
+        "two, equal": [1, 1],
+        "three": [3, 1, 2],
+        "five, the last moves up twice": [10, 20, 30, 40, 50],
+        "eight, equal": [1] * 8,
+        "greatest total": [most - 3, 2, 1],
+    }
+    return {
+        "trees": [{"name": name, **_share_tree(shares)} for name, shares in trees.items()],
+        "refused": _refused_proofs(),
+    }
+
+
+def _share_leaves(shares: list[int]) -> list[dict[str, Any]]:
+    leaves = []
+    for number, share in enumerate(shares, start=1):
+        patient, payout = bytes(19) + bytes([number]), b"\xab" * 19 + bytes([number])
+        salt = hashed(b"salt", u64(number))
+        hidden = hashed(b"\x0e", salt, patient)
+        leaf = hashed(b"\x0c", payout, u128(share), hidden)
+        leaves.append(
+            {"patient": patient, "payout": payout, "number": share, "salt": salt, "hidden": hidden, "leaf": leaf}
+        )
+    return sorted(leaves, key=lambda each: bytes(each["leaf"]))
+
+
+def _share_tree(shares: list[int]) -> dict[str, Any]:
+    found = _share_leaves(shares)
+    leaves = [(each["number"], each["leaf"]) for each in found]
+    total, root = sum_root(leaves)
+    proofs = []
+    for index, each in enumerate(found):
+        path = sum_path(index, leaves)
+        proofs.append(
+            {
+                "index": index,
+                "patient": each["patient"],
+                "salt": each["salt"],
+                "payout": each["payout"],
+                "share": u128(each["number"]),
+                "hidden": each["hidden"],
+                "leaf": each["leaf"],
+                "sums": [u128(number) for number, _ in path],
+                "hashes": [step for _, step in path],
+            }
+        )
+    subject = hashed(b"\x0d", root, u64(len(leaves)), u128(total))
+    return {"root": root, "size": len(leaves), "total": u128(total), "subject": subject, "proofs": proofs}
+
+
+def _refused_proofs() -> list[dict[str, Any]]:
+    """Proofs of a tree of five, each with one thing that is not so; and one whose sums run over."""
+    tree = _share_tree([10, 20, 30, 40, 50])
+    head = {name: tree[name] for name in ("root", "size", "total", "subject")}
+    proof = {name: tree["proofs"][1][name] for name in ("index", "payout", "share", "hidden", "sums", "hashes")}
+    number = int.from_bytes
+    share, sums, hashes = number(proof["share"], "big"), proof["sums"], proof["hashes"]
+
+    def shifted(place: int, by: int) -> list[bytes]:
+        return [*sums[:place], u128(number(sums[place], "big") + by), *sums[place + 1 :]]
+
+    def forged(root: bytes, size: int, total: int) -> dict[str, Any]:
+        subject = hashed(b"\x0d", root, u64(size), u128(total))
+        return {"root": root, "size": size, "total": u128(total), "subject": subject}
+
+    cases = {
+        "a greater share": {"share": u128(share + 1)},
+        "a greater share, taken from a sibling": {"share": u128(share + 1), "sums": shifted(0, -1)},
+        "another payout address": {"payout": b"\xcd" * 20},
+        "another patient or salt": {"hidden": bytes(32)},
+        "the place beside": {"index": 0},
+        "a place beyond the size": {"index": 5},
+        "a greater size": {"size": 6},
+        "a greater total": {"total": u128(number(tree["total"], "big") + 1)},
+        "another subject": {"subject": bytes(32)},
+        "sums moved between steps": {"sums": [*shifted(0, 1)[:1], *shifted(1, -1)[1:]]},
+        "a step short": {"sums": sums[:-1], "hashes": hashes[:-1]},
+        "a step too many": {"sums": [*sums, u128(1)], "hashes": [*hashes, bytes(32)]},
+        "a subtree's root for the whole": {
+            **forged(tree["proofs"][4]["hashes"][0], 5, number(tree["proofs"][4]["sums"][0], "big")),
+        },
+        "a size of which the place has a shorter path": forged(tree["root"], 2, number(tree["total"], "big")),
+    }
+    most = (1 << 128) - 1
+    wrapped = hashed(b"\x0b", u128(most), hashed(b"\x0c", proof["payout"], u128(most), bytes(32)), u128(2), bytes(32))
+    over = {"index": 0, "share": u128(most), "hidden": bytes(32), "sums": [u128(2)], "hashes": [bytes(32)]}
+    return [
+        *({"name": name, **head, **proof, **wrong} for name, wrong in cases.items()),
+        {"name": "sums that run over 128 bits", **proof, **forged(wrapped, 2, 1), **over},
+    ]
+
+
 def keyrings() -> dict[str, object]:
     """Key derivation, cards, feed keys and batch lists; and sealed samples that must open for ever."""
     seed = bytes(range(32))
@@ -380,6 +512,7 @@ def _fresh_samples() -> dict[str, object]:
 
 
 FILES: dict[str, Callable[[], object]] = {
+    "contributors.json": contributors,
     "keyrings.json": keyrings,
     "sealing.json": sealing,
 }

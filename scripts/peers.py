@@ -4,7 +4,7 @@
 
 PYTHON is one where the tools are installed (they need not share an environment with MediBridge); TOOL is one of
 `TOOLS`; FILES has the path of a file on each line. Writes a line of JSON for each: its output or its error, and the
-seconds that the conversion took.
+seconds of a core that the conversion took.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ def main() -> None:
     out, sys.stdout = sys.stdout, io.StringIO()
     for line in sys.stdin:
         data = Path(line.rstrip("\n")).read_bytes()
-        began = time.perf_counter()
+        began = time.process_time()
         try:
             found = {"output": convert(data)}
         except Exception as problem:  # noqa: BLE001 - whatever another tool raises is its answer
             found = {"error": type(problem).__name__}
-        print(json.dumps({**found, "seconds": time.perf_counter() - began}, default=str), file=out, flush=True)
+        print(json.dumps({**found, "seconds": time.process_time() - began}, default=str), file=out, flush=True)
 
 
 def _brightohir():
