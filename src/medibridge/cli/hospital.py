@@ -151,8 +151,8 @@ def _conversions(index: int, jobs: list[Job], settings: Settings) -> list[Conver
         }
         if len(patients) > 1:
             raise MalformedMessage(f"the file is about {len(patients)} patients; deposit each patient's own")
-        if not any(one.records for one in found):
-            raise MalformedMessage("nothing in the file belongs to a class of data; it is no record of a patient")
+        if not all(one.records for one in found):
+            raise MalformedMessage("nothing of a message belongs to a class of data; it may be cut off, send it again")
         return found
 
 

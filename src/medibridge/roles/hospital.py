@@ -13,7 +13,7 @@ from eth_account.signers.local import LocalAccount
 from medibridge.chain import Decision
 from medibridge.chain.events import BatchDeposited
 from medibridge.content import content_of
-from medibridge.errors import MalformedDocument, NotPermitted, SealingError, StorageError, UsageError
+from medibridge.errors import MalformedDocument, MalformedMessage, NotPermitted, SealingError, StorageError, UsageError
 from medibridge.formats import Conversion, Report, deidentify
 from medibridge.formats import read as convert
 from medibridge.ids import (
@@ -142,6 +142,8 @@ class Hospital(Seller):
         """
         conversion = message if isinstance(message, Conversion) else convert(message, source=source)
         contents = list(_contents(conversion, twins=twins))
+        if not contents:
+            raise MalformedMessage("nothing of the message belongs to a class of data; it may be cut off, send it again")
         key = self._journal_key(patient, contents)
         staged = self._staged(key)
         if staged is not None and self._is_deposited(staged):
