@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import datetime
+import fcntl
+import glob
 import json
 import os
 import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -38,7 +40,6 @@ from medibridge.record import Json, JsonObject, canonical_json
 __all__ = ["Terms", "build"]
 
 _RARE: Final = "resources with a code of a diagnosis that fewer than k patients have: left out"
-_RESTATED: Final = "observations that say a quasi-identifier once more: left out"
 _PRUNED: Final = "resources that lost what they cannot be without: left out"
 _RECOMMENDED_K: Final = 11
 _YEARS: Final = range(2000, 2200)
@@ -71,10 +72,9 @@ class Terms:
     as_of: int = field(default_factory=lambda: datetime.datetime.now(datetime.UTC).year)
 
     def __post_init__(self) -> None:
-        if self.k is not None and self.k < anonymity.LEAST_K:
-            raise UsageError(
-                f"k = {self.k} hides nobody; ask for at least {anonymity.LEAST_K}, better {_RECOMMENDED_K}"
-            )
+        k = self.smallest_class
+        if k < anonymity.LEAST_K and (k or self.k is not None):  # 0 only where a policy says so, which then warns
+            raise UsageError(f"k = {k} hides nobody; ask for at least {anonymity.LEAST_K}, better {_RECOMMENDED_K}")
         if self.policy.k_needed and not self.smallest_class:
             raise UsageError(f"the policy {self.policy.name} needs k-anonymity; give --k")
         if self.as_of not in _YEARS:
@@ -113,13 +113,17 @@ def build(
         progress("reading")
         read = Source(files)
         intake = Intake(
-            staging, terms.policy, Surrogates(terms.key), terms.contributors, terms.as_of, terms.smallest_class
+            staging,
+            terms.policy,
+            Surrogates(terms.key, terms.policy.name),
+            terms.contributors,
+            terms.as_of,
+            terms.smallest_class,
         )
         intake.take(read)
         progress("making patients alike")
         chosen = _release(staging, terms)
         rules = Counter({rule.value: number for rule, number in intake.tally.items()})
-        rules[_RESTATED] = intake.restated
         staging.keep_only_released()
         if terms.smallest_class and terms.policy.rare:
             rules[_RARE] = staging.drop_rare(terms.smallest_class)
@@ -128,6 +132,7 @@ def build(
         risks = anonymity.risks(staging.connection)
         progress("writing")
         dataset = place / "dataset"
+        dataset.mkdir(mode=0o700 if terms.policy.extends == "limited" else 0o777)  # and what the umask leaves of it
         written = _write(staging, dataset, terms)
         found = tuple(files_of(dataset))
         report = ReleaseReport(
@@ -281,6 +286,10 @@ def _warnings(terms: Terms, intake: Intake, read: Source) -> Iterator[str]:
         yield "This is a limited data set: it is still protected health information, and needs a data use agreement."
     if terms.policy.extends == "expert":
         yield "Shifted dates are not Safe Harbor. A named expert has to find, before a release, that risks are small."
+    if not k and terms.policy.extends != "limited":
+        yield "k-anonymity was not asked for: a patient may be the only one of a year of birth, sex and place."
+    if terms.policy.oldest is not None and terms.as_of < datetime.datetime.now(datetime.UTC).year:
+        yield f"Ages are counted to {terms.as_of}: who became 90 since then is told with the year of birth."
     if terms.policy.changes:
         yield f"The policy differs from {terms.policy.extends}, so it must not be called by that name."
     if 0 < k < _RECOMMENDED_K:
@@ -314,18 +323,37 @@ def _keep_private(out: Path, digest: str, contributors: Mapping[str, Sequence[st
 
 @contextmanager
 def _unfinished(out: Path) -> Iterator[Path]:
-    """A folder beside `out` to work in, which is gone afterwards."""
-    place = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
+    """A folder beside `out` to work in, for its owner alone, which is gone afterwards.
+
+    A build that is killed leaves it behind; the next one for the same `out` takes it away.
+    """
+    prefix = f".{out.name}.unfinished-"
+    for left in out.parent.glob(f"{glob.escape(prefix)}*"):
+        _remove_unless_in_use(left)
+    place = Path(tempfile.mkdtemp(dir=out.parent, prefix=prefix))
+    lock = os.open(place, os.O_RDONLY)
     try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield place
     except OSError as problem:
         raise UsageError(f"the dataset cannot be written ({problem.strerror}); see that the disk has room") from None
     finally:
+        os.close(lock)
         shutil.rmtree(place, ignore_errors=True)
 
 
+def _remove_unless_in_use(place: Path) -> None:
+    """A build that runs holds its folder locked."""
+    with suppress(OSError):
+        lock = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(place, ignore_errors=True)
+        finally:
+            os.close(lock)
+
+
 def _publish(dataset: Path, out: Path) -> None:
-    dataset.chmod(0o755)
     try:
         os.rename(dataset, out)  # noqa: PTH104 - replaces nothing that is there; Path.replace reads otherwise
     except OSError as problem:

@@ -13,7 +13,7 @@ import yaml
 
 from medibridge.datasets import pages
 from medibridge.datasets.quasi import QUASI
-from medibridge.datasets.report import ReleaseReport
+from medibridge.datasets.report import UNSEEN, ReleaseReport
 from medibridge.errors import UsageError
 
 __all__ = ["About", "Answers", "answers", "datasheet_html", "datasheet_markdown"]
@@ -74,6 +74,7 @@ def answers(about: About, report: ReleaseReport) -> Answers:
     """Each section: what the custodian says, then what is known."""
     known = {
         "composition": _composition(report),
+        "uses": UNSEEN,
         "collection": _collection(report),
         "preprocessing": _preprocessing(report),
         "distribution": _distribution(report),

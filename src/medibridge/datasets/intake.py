@@ -8,11 +8,11 @@ from typing import Final
 
 from medibridge.datasets.contributors import Contributors
 from medibridge.datasets.patients import addresses_of, identifiers_of, values_of
-from medibridge.datasets.quasi import RESTATED
 from medibridge.datasets.source import Found
-from medibridge.datasets.staging import Staging, references_and_codes
+from medibridge.datasets.staging import Staging
 from medibridge.datasets.surrogates import Surrogates
 from medibridge.formats.deidentification import Dates, Places, Policy, Rule, Treatment
+from medibridge.formats.deidentification.codes import AGES, RESTATED
 from medibridge.formats.deidentification.dates import DateRule, shifted, years
 from medibridge.formats.deidentify import kept_of
 from medibridge.formats.splitting import SUPPORTING, class_of
@@ -27,8 +27,8 @@ _ALWAYS: Final = 0  # the last year that is not told, where all are
 class Intake:
     """Takes a source in.
 
-    `tally` counts the rules that were applied, `kinds` the resources that were met, `restated` the observations that
-    say a quasi-identifier, `about_nobody` the resources whose patient is not known.
+    `tally` counts the rules that were applied, `kinds` the resources that were met, `about_nobody` the resources whose
+    patient is not known.
     """
 
     def __init__(
@@ -42,9 +42,10 @@ class Intake:
     ) -> None:
         self.tally: Counter[Rule] = Counter()
         self.kinds: Counter[str] = Counter()
-        self.restated = self.about_nobody = 0
+        self.about_nobody = 0
         self._staging, self._policy, self._surrogates = staging, policy, surrogates
-        self._contributors, self._k = contributors, k
+        self._contributors = contributors
+        self._hides = RESTATED if k else frozenset() if policy.oldest is None else AGES
         self._last_old_year = as_of - 90
         self._last_dropped = self._last_old_year if policy.oldest is not None else _ALWAYS
 
@@ -96,9 +97,6 @@ class Intake:
         kept = kept_of(found.resource, elements, self._treatment(found), own_id, f"Patient/{patient}")
         if kept is None:
             return
-        if self._k and kind == "Observation" and not references_and_codes(kept)[1].isdisjoint(RESTATED):
-            self.restated += 1
-            return
         self._staging.add_resource(patient, kept, _first_code(kept), self._policy.rare)
 
     def _treatment(self, found: Found) -> Treatment:
@@ -115,6 +113,7 @@ class Intake:
             reference=rename,
             surrogate=lambda name: self._surrogates.part(patient, name),
             oldest=self._policy.oldest,
+            hides=self._hides,
             tally=self.tally,
         )
 

@@ -23,7 +23,6 @@ __all__ = [
     "HIDDEN",
     "OLD",
     "QUASI",
-    "RESTATED",
     "UNKNOWN",
     "Quasi",
     "chosen",
@@ -120,19 +119,6 @@ QUASI: Final[Mapping[str, Quasi]] = {
 
 ALL: Final = tuple(QUASI)
 DEFAULT: Final = ("sex", "birth", "zip", "death")
-
-
-_LOINC, _SNOMED = "http://loinc.org|", "http://snomed.info/sct|"
-RESTATED: Final = frozenset(
-    (
-        *(_LOINC + code for code in ("21112-8", "30525-0", "29553-5", "21611-9", "21612-7", "63900-5", "39016-1")),
-        *(_LOINC + code for code in ("46098-0", "46607-8", "76689-9", "21840-4", "72143-1", "99502-7")),
-        *(_LOINC + code for code in ("81954-0", "31211-6", "80616-6", "81956-5", "45401-7", "56799-0")),
-        *(_SNOMED + code for code in ("184099003", "397669002", "424144002", "263495000", "184100006", "399753006")),
-        *(_SNOMED + code for code in ("433151006", "432213005", "184102003", "248152002", "248153007")),
-    )
-)
-"""Observations that say once more what a quasi-identifier says (age, sex, death, ZIP code), and would undo it."""
 
 
 def chosen(names: str) -> tuple[str, ...]:

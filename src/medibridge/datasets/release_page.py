@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from medibridge.datasets import charts, pages
 from medibridge.datasets.quasi import HIDDEN, OLD, QUASI
-from medibridge.datasets.report import ReleaseReport
+from medibridge.datasets.report import UNSEEN, ReleaseReport
 
 __all__ = ["release_page"]
 
@@ -102,6 +102,7 @@ def _anonymity(report: ReleaseReport) -> str:
         pages.table(("what others may know too", "how exactly it is told"), levels),
         charts.columns("Classes by their size", _sizes(risks.histogram), "patients in the class"),
         pages.table(("risk", "is", "of whom"), measures, right=("is",)),
+        pages.paragraphs(UNSEEN),
     )
 
 

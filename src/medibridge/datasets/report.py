@@ -5,13 +5,23 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from medibridge.datasets.anonymity import Risks
 from medibridge.datasets.files import DatasetFile
 from medibridge.datasets.quasi import QUASI
 from medibridge.formats.deidentification import Policy
 
-__all__ = ["Counts", "ReleaseReport"]
+__all__ = ["UNSEEN", "Counts", "ReleaseReport"]
+
+UNSEEN: Final = (
+    "What the figures of the release report do not see: who knows of a patient's diagnoses, results or years of care "
+    "knows more than the quasi-identifiers, and may find that patient by them. Years of care bound the years of birth "
+    "and death that are told as a span; diagnoses may tell the sex; a rare one may be known to others. A person who "
+    "stands in the source as two patients counts as two. So hand the dataset only to who agrees not to look for "
+    "patients in it."
+)
+"""What no measure of the report covers; it belongs beside them."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +126,7 @@ class ReleaseReport:
                 "prosecutor_mean": _rounded(risks.prosecutor_mean),
                 "journalist_most": _rounded(risks.journalist_most),
                 "marketer": _rounded(risks.marketer),
+                "not_measured": UNSEEN,
             },
             "people": [{"birth": birth, "sex": sex, "patients": number} for birth, sex, number in self.people],
             "data_classes": dict(self.data_classes),

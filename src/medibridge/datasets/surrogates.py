@@ -18,14 +18,17 @@ KEY_SIZE = 32
 class Surrogates:
     """New ids by HMAC-SHA256 (RFC 2104): who has the key can find a patient again, nobody else can.
 
-    *Warning*: two datasets that are made with one key name a patient alike, so that who has both can join them. Use a
-    key for each dataset, or for each buyer, where that must not be.
+    Each policy has a key of its own, drawn from the custodian's: else who has a limited data set, with dates and ZIP
+    codes, could find its patients in a dataset that is sold.
+
+    *Warning*: two datasets that are made with one key by one policy name a patient alike, so that who has both can join
+    them. Use a key for each dataset, or for each buyer, where that must not be.
     """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, policy: str) -> None:
         if len(key) != KEY_SIZE:
             raise UsageError(f"a custodian's key has {KEY_SIZE} bytes, not {len(key)}; let dataset build make one")
-        self._key = key
+        self._key = hmac.digest(key, f"policy\0{policy}".encode(), hashlib.sha256)
         self.patient = lru_cache(maxsize=65_536)(self._patient)
         self.days = lru_cache(maxsize=65_536)(self._days)
 

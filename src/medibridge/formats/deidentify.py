@@ -5,7 +5,7 @@ of public code systems, numbers with their units, comparators, interpretations, 
 the year of dates. No text, display, narrative, note, identifier, name, address, extension or
 attachment passes, whatever element it stands in; nor does a code that does not have the shape of
 its code system. Ids are replaced by numbers. Years that make the patient older than 89 are left
-out, as are ages above 89.
+out, as are ages above 89, and every age of the patient at an event: with the year of the event it tells one.
 
 What no filter sees: a rare code may itself point to a person, a sender may have put an identifier where a
 number or a code belongs, and several records of one patient sold together say more than each.
@@ -19,6 +19,7 @@ from functools import cache
 from typing import Final
 
 from medibridge.errors import UsageError
+from medibridge.formats.deidentification.codes import AGES
 from medibridge.formats.deidentification.dates import years
 from medibridge.formats.deidentification.policy import Elements, Policy
 from medibridge.formats.deidentification.values import Treatment
@@ -103,6 +104,7 @@ def _treatment(names: Mapping[str, str], last_dropped: int) -> Treatment:
         date=years(last_dropped),
         reference=names.get,
         surrogate=lambda old: numbers.setdefault(old, str(len(numbers) + 1)),
+        hides=AGES,
     )
 
 

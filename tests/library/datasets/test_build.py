@@ -5,7 +5,11 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import random
 import re
+import signal
+import subprocess
+import sys
 from collections import Counter
 
 import pyarrow.parquet as pq
@@ -224,30 +228,30 @@ def test_safe_harbor_tells_no_date_finer_than_the_year_and_no_zip_beyond_its_pre
 PLANTED = "Qcanary7"
 
 
-def planted(value, draw, inside=""):
+def planted(value, chance, inside=""):
     """A copy with canaries in the place of strings, and beside elements."""
     if isinstance(value, str):
-        keep = inside in ("resourceType", "reference", "fullUrl") or not draw(st.booleans())
+        keep = inside in ("resourceType", "reference", "fullUrl") or chance.random() < 0.5
         return value if keep else PLANTED
     if isinstance(value, dict):
-        copy = {key: planted(child, draw, key) for key, child in value.items()}
-        if inside != "request" and draw(st.booleans()):
-            place = draw(st.sampled_from(["text", "display", "note", "extension", "_gender", "unit", "canary", "id"]))
+        copy = {key: planted(child, chance, key) for key, child in value.items()}
+        if inside != "request" and chance.random() < 0.5:
+            place = chance.choice(["text", "display", "note", "extension", "_gender", "unit", "canary", "id"])
             if place != "id" or "reference" not in value:
-                copy[place] = draw(st.sampled_from([PLANTED, [{"text": PLANTED}], {"div": PLANTED}]))
+                copy[place] = chance.choice([PLANTED, [{"text": PLANTED}], {"div": PLANTED}])
         return copy
     if isinstance(value, list):
-        return [planted(child, draw, inside) for child in value]
+        return [planted(child, chance, inside) for child in value]
     return value
 
 
 @settings(max_examples=12)
-@given(seed=st.integers(0, 50), data=st.data())
+@given(seed=st.integers(0, 50), planting=st.integers(0, 2**32))
 @pytest.mark.parametrize("policy", ["safe-harbor", "expert"])
-def test_build_lets_no_canary_through_wherever_it_stands(tmp_path_factory, policy, seed, data):
+def test_build_lets_no_canary_through_wherever_it_stands(tmp_path_factory, policy, seed, planting):
     place = tmp_path_factory.mktemp("canary")
     found = list(bundles(3, seed=seed))
-    altered = planted(parse_json(canonical_json(found[0])), data.draw)
+    altered = planted(parse_json(canonical_json(found[0])), random.Random(planting))
     path = write(place / "in.ndjson", [*found, altered])
     report = build(path, place / "out", terms(policy, k=2, most_suppressed=0.9))
     told = all_bytes(place / "out").lower() + tables_text(place / "out").lower().encode()
@@ -304,6 +308,27 @@ def test_limited_is_marked_as_limited_and_keeps_places(built, resources_in):
     assert "limited data set" in (out / "datasheet.md").read_text()
 
 
+def test_one_patient_has_other_ids_by_another_policy(built, resources_in):
+    ids = [{each["id"] for each in resources_in(built(policy)[0])} for policy in ("safe-harbor", "limited", "expert")]
+    assert ids[0].isdisjoint(ids[1])
+    assert ids[0].isdisjoint(ids[2])
+    assert ids[1].isdisjoint(ids[2])
+
+
+def test_shifted_times_do_not_tell_by_their_offset_when_summer_time_began(tmp_path, resources_in):
+    found = [parse_json(canonical_json(bundle)) for bundle in bundles(30, seed=9)]
+    for bundle in found:
+        for each in of_kind(resources_of(bundle), "Encounter"):
+            each["period"] = {"start": "2024-03-09T09:30:00-05:00", "end": "2024-03-11T09:30:00-04:00"}
+    build(write(tmp_path / "in.ndjson", found), tmp_path / "out", terms("expert", k=2))
+    periods = [each["period"] for each in of_kind(resources_in(tmp_path / "out"), "Encounter")]
+    for period in periods:
+        start, end = (datetime.datetime.fromisoformat(period[side]) for side in ("start", "end"))
+        assert end - start == datetime.timedelta(days=2)
+        assert start.utcoffset() == end.utcoffset() == datetime.timedelta(0)
+    assert len({period["start"] for period in periods}) > 5
+
+
 # --- ages and places ------------------------------------------------------------------------------------------------
 
 
@@ -345,6 +370,53 @@ def test_observations_that_say_the_age_once_more_are_left_out(tmp_path):
     report = build(write(tmp_path / "in.ndjson", found), tmp_path / "out", terms(k=2))
     assert "30525-0" not in (tmp_path / "out" / "ndjson" / "Observation.ndjson").read_text()
     assert any("once more" in rule and number == 1 for rule, number in report.rules)
+
+
+def of_one(bundle, kind):
+    return next(each for each in resources_of(bundle) if each["resourceType"] == kind)
+
+
+def test_what_tells_death_or_birth_is_left_out_and_the_rest_of_the_visit_stays(tmp_path, resources_in):
+    found = [parse_json(canonical_json(bundle)) for bundle in bundles(30, seed=9)]
+    system = "http://terminology.hl7.org/CodeSystem/v2-0112"
+    for bundle, code in zip(found, ["20", "01"] * 15, strict=True):
+        disposition = {"coding": [{"system": system, "code": code}]}
+        of_one(bundle, "Encounter")["hospitalization"] = {"dischargeDisposition": disposition}
+        of_one(bundle, "Condition")["code"] = {
+            "coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "Z38.00" if code == "20" else "I10"}]
+        }
+    report = build(write(tmp_path / "in.ndjson", found), tmp_path / "out", terms(k=2, most_suppressed=0))
+    told = resources_in(tmp_path / "out")
+    ends = {json.dumps(each.get("hospitalization")) for each in of_kind(told, "Encounter")}
+    assert any('"01"' in end for end in ends)
+    assert not any('"20"' in end for end in ends)
+    assert "Z38" not in json.dumps(told)
+    assert len(of_kind(told, "Encounter")) == dict(report.counts.resources_in)["Encounter"]
+
+
+def test_an_age_in_other_words_goes_with_the_code_that_says_so(tmp_path, resources_in):
+    found = [parse_json(canonical_json(bundle)) for bundle in bundles(30, seed=9)]
+    for bundle in found:
+        of_one(bundle, "Observation")["code"] = {
+            "coding": [
+                {"system": "http://snomed.info/sct", "code": "445518008"},
+                {"system": "http://loinc.org", "code": "30525-0"},
+            ]
+        }
+    build(write(tmp_path / "in.ndjson", found), tmp_path / "out", terms(k=2))
+    assert "445518008" not in json.dumps(resources_in(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("policy", ["safe-harbor", "expert", "limited"])
+def test_an_age_at_onset_comes_out_only_where_the_year_of_birth_does(tmp_path, resources_in, policy):
+    found = [parse_json(canonical_json(bundle)) for bundle in bundles(30, seed=9)]
+    age = {"value": 85, "system": "http://unitsofmeasure.org", "code": "a"}
+    for bundle in found:
+        condition = of_one(bundle, "Condition")
+        condition.pop("onsetDateTime", None)
+        condition |= {"onsetAge": age, "abatementAge": age, "recordedDate": "2010-05-06"}
+    build(write(tmp_path / "in.ndjson", found), tmp_path / "out", terms(policy, k=None if policy == "limited" else 2))
+    assert ("onsetAge" in json.dumps(resources_in(tmp_path / "out"))) == (policy == "limited")
 
 
 def test_rare_diagnoses_are_left_out_by_expert(tmp_path):
@@ -416,6 +488,64 @@ def test_build_refuses_terms_that_protect_nobody(source, tmp_path, wrong, words)
     with pytest.raises(UsageError, match=words):
         build(source, tmp_path / "out", terms(**wrong))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("k", "words"), [(1, "k = 1 hides nobody"), (0, "needs k-anonymity")])
+def test_a_policy_cannot_ask_for_a_k_that_hides_nobody(k, words):
+    with pytest.raises(UsageError, match=words):
+        Terms(Policy.from_yaml(f"name: ours\nextends: expert\nk: {k}"), KEY)
+
+
+def test_a_policy_without_k_warns_of_it(source, tmp_path):
+    own = Policy.from_yaml("name: ours\nextends: safe-harbor\nk: 0")
+    report = build(source, tmp_path / "out", Terms(own, KEY, as_of=2026))
+    assert any("not asked for" in warning for warning in report.warnings)
+
+
+def test_build_warns_where_ages_are_counted_to_a_year_that_is_over(source, tmp_path):
+    report = build(source, tmp_path / "out", terms(as_of=2020))
+    assert any("became 90 since" in warning for warning in report.warnings)
+
+
+BUILD = """
+import sys
+from pathlib import Path
+from medibridge.datasets import Terms, build
+from medibridge.formats.deidentification import Policy
+
+def say(doing):
+    print(doing, flush=True)
+
+build(Path(sys.argv[1]), Path(sys.argv[2]), Terms(Policy.named("safe-harbor"), bytes(32)), progress=say)
+"""
+
+
+def test_a_killed_build_leaves_no_dataset_and_the_next_one_takes_its_remains_away(source, tmp_path):
+    out = tmp_path / "out"
+    command = [sys.executable, "-c", BUILD, str(source), str(out)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout.readline() == "reading\n"
+        running.send_signal(signal.SIGKILL)
+    assert not out.exists()
+    [left] = tmp_path.iterdir()
+    assert left.stat().st_mode & 0o777 == 0o700
+    build(source, out, terms())
+    assert {path.name for path in tmp_path.iterdir()} == {"out"}
+
+
+def test_a_build_leaves_the_folder_of_another_one_that_runs(source, tmp_path):
+    from medibridge.datasets.build import _unfinished
+
+    with _unfinished(tmp_path / "out") as first:
+        (first / "staging.duckdb").touch()
+        with _unfinished(tmp_path / "out") as second:
+            assert first.is_dir()
+            assert second.is_dir()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_limited_data_set_is_for_its_owner_alone(built):
+    assert built("limited")[0].stat().st_mode & 0o777 == 0o700
 
 
 def test_build_overwrites_nothing_and_leaves_nothing_half_done(source, tmp_path):

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from medibridge.ids import address
 from medibridge.sealing import chunks, merkle, records
+from medibridge.sealing.contributors import Share, ShareProof, ShareTree, verify_share
 from medibridge.sealing.documents import split
 
 ROOT = Path(__file__).parents[3]
@@ -35,6 +37,7 @@ def make_vectors():
 
 MAKER = make_vectors()
 SEALING = loaded(json.loads((VECTORS / "sealing.json").read_text(encoding="utf-8")))
+CONTRIBUTORS = loaded(json.loads((VECTORS / "contributors.json").read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize("name", sorted(MAKER.FILES))
@@ -107,3 +110,37 @@ def test_dispute_agrees_with_the_vectors(case):
     assert verdicts.get(opened, "none") == case["verdict"]
     if case["verdict"] != "wrong key":
         assert delivered == case["chunkKey"]
+
+
+def share_proof(case, size, total):
+    """A proof of the vectors as the library has it."""
+    number = lambda text: int.from_bytes(text, "big")  # noqa: E731 - read three times below
+    path = tuple((number(each), step) for each, step in zip(case["sums"], case["hashes"], strict=True))
+    payout = address("0x" + case["payout"].hex())
+    return ShareProof(payout, number(case["share"]), case["hidden"], case["index"], path, size, number(total))
+
+
+@pytest.mark.parametrize("case", CONTRIBUTORS["trees"], ids=lambda case: case["name"])
+def test_contributors_agree_with_the_vectors(case):
+    shares = [
+        Share(
+            address("0x" + each["patient"].hex()),
+            address("0x" + each["payout"].hex()),
+            int.from_bytes(each["share"], "big"),
+            each["salt"],
+        )
+        for each in reversed(case["proofs"])
+    ]
+    tree = ShareTree(shares)
+    assert (tree.root, tree.size, tree.subject) == (case["root"], case["size"], case["subject"])
+    assert tree.total.to_bytes(16, "big") == case["total"]
+    for each in case["proofs"]:
+        proof = share_proof(each, case["size"], case["total"])
+        assert proof == tree.proof(address("0x" + each["patient"].hex()))
+        assert tree.shares[each["index"]].leaf == each["leaf"]
+        assert verify_share(case["subject"], case["root"], proof)
+
+
+@pytest.mark.parametrize("case", CONTRIBUTORS["refused"], ids=lambda case: case["name"])
+def test_contributors_refuse_what_the_vectors_refuse(case):
+    assert not verify_share(case["subject"], case["root"], share_proof(case, case["size"], case["total"]))

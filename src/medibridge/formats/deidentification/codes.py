@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache, lru_cache
 from typing import Final
 
-__all__ = ["is_public", "is_ucum"]
+from medibridge.formats.tables.elements import CodeSystem, systems
+
+__all__ = ["AGES", "RESTATED", "is_public", "is_ucum"]
 
 _SHAPES: Final[Mapping[str, re.Pattern[str]]] = {
     system: re.compile(shape, re.ASCII)
@@ -14,7 +17,7 @@ _SHAPES: Final[Mapping[str, re.Pattern[str]]] = {
         "http://loinc.org": r"\d{1,7}-\d|L[APG]\d{1,7}-\d",
         "http://snomed.info/sct": r"[1-9]\d{5,17}",
         "http://www.nlm.nih.gov/research/umls/rxnorm": r"[1-9]\d{0,7}",
-        "http://hl7.org/fhir/sid/ndc": r"\d{4,5}-\d{3,4}-\d{1,2}|\d{10,11}",
+        "http://hl7.org/fhir/sid/ndc": r"\d{4,5}-\d{3,4}-\d{1,2}|\d{11}",
         "http://hl7.org/fhir/sid/cvx": r"\d{1,3}",
         "http://hl7.org/fhir/sid/icd-9-cm": r"(\d{3}|V\d\d|E\d{3})(\.\d{1,2})?",
         "http://hl7.org/fhir/sid/icd-10": r"[A-Z]\d\d(\.\d{1,2})?",
@@ -70,11 +73,56 @@ _LISTED: Final[Mapping[str, frozenset[str]]] = {
 
 
 def is_public(system: object, code: object) -> bool:
-    """Whether the code has the shape of its system, or is on its list. Codes of all other systems are not public."""
-    if not isinstance(system, str) or not isinstance(code, str):
-        return False
+    """Whether the code has the shape of its system and its check digit, or is on its list.
+
+    Codes of all other systems are not public. The check digit keeps out most dates, telephone numbers and numbers of
+    patients that a sender put where a code belongs.
+    """
+    return isinstance(system, str) and isinstance(code, str) and _is_public(system, code)
+
+
+@lru_cache(maxsize=65_536)
+def _is_public(system: str, code: str) -> bool:
     shape = _SHAPES.get(system)
-    return (shape is not None and shape.fullmatch(code) is not None) or code in _LISTED.get(system, ())
+    if shape is None or shape.fullmatch(code) is None:
+        return code in _LISTED.get(system, ())
+    checked = _checked().get(system)
+    return checked is None or not code[0].isdigit() or checked.holds(code)
+
+
+@cache
+def _checked() -> Mapping[str, CodeSystem]:
+    """The code systems whose codes end in a check digit."""
+    return {system.uri: system for system in systems().values() if system.check}
+
+
+def _coded(system: str, codes: str) -> frozenset[str]:
+    return frozenset(f"{system}|{code}" for code in codes.split())
+
+
+_LOINC, _SNOMED = "http://loinc.org", "http://snomed.info/sct"
+_ICD = ("http://hl7.org/fhir/sid/icd-10-cm", "http://hl7.org/fhir/sid/icd-10")
+
+AGES: Final = (
+    _coded(_LOINC, "21112-8 30525-0 29553-5 21611-9 21612-7 63900-5 39016-1")
+    | _coded(_SNOMED, "184099003 397669002 424144002 263495000 184100006 399753006 433151006 432213005")
+)  # fmt: skip
+"""What says the age or the date of birth, as ``system|code``. With the year of the observation, an age of 85 tells one
+above 89 today; an age that has no unit would pass as any number does."""
+
+RESTATED: Final = frozenset().union(
+    AGES,
+    _coded(_LOINC, "46098-0 46607-8 76689-9 21840-4 72143-1 99502-7 45401-7 56799-0"),
+    _coded(_SNOMED, "184102003 248152002 248153007"),
+    _coded(_LOINC, "81954-0 31211-6 80616-6 81956-5 69453-9 69409-1"),
+    _coded(_SNOMED, "419099009 371828006 419620001 308646001 397709008 16983000 75004002"),
+    _coded("http://terminology.hl7.org/CodeSystem/v2-0112", "20 40 41 42"),
+    *(_coded(system, "R95 R96 R96.0 R96.1 R98 R99") for system in _ICD),
+    *(_coded(system, "Z38.0 Z38.00 Z38.01 Z38.1 Z38.2 Z38.3 Z38.30 Z38.31 Z38.4 Z38.5 Z38.8") for system in _ICD),
+    *(_coded(system, "Z38.6 Z38.61 Z38.62 Z38.63 Z38.64 Z38.65 Z38.66 Z38.68 Z38.69 Z38.7") for system in _ICD),
+)
+"""What says a quasi-identifier once more (age, birth, sex, ZIP code, death), and would undo that it was made coarser: a
+death in the hospital or a live birth tells the year of it by the date beside it."""
 
 
 # UCUM (ucum.org): units joined by '.' and '/', each with prefix and exponent. Annotations in braces are free text, so

@@ -3,6 +3,10 @@
 *Years* are all that Safe Harbor lets through (45 CFR 164.514(b)(2)(i)(C)). *Shifted* dates move by a number of days
 that is one for a patient, drawn from the custodian's key, from 1 to 50 back or forth, never none: what lies between
 two dates of a patient stays as it was. Shifted dates are not Safe Harbor.
+
+The time of the day stays, but not its offset from UTC: with summer time it changes on a day of the calendar that
+everybody knows, and so would tell the shift; it also tells where in the world the patient lives. FHIR wants an offset,
+so ``Z`` stands for all: times are those of the clock where they were taken.
 """
 
 from __future__ import annotations
@@ -23,7 +27,9 @@ MOST_DAYS: Final = 50
 
 _YEAR = re.compile(r"(\d{4})(-\d\d(-\d\d(T.*)?)?)?", re.ASCII | re.DOTALL)
 _DATE = re.compile(
-    r"(\d{4})(-\d\d(?:(-\d\d)(T\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d))?)?)?", re.ASCII
+    r"(\d{4})(-\d\d(?:(-\d\d)(?:(T(?:[01]\d|2[0-3]):[0-5]\d:(?:[0-5]\d|60)(?:\.\d{1,9})?)"
+    r"(?:Z|[+-]\d\d:\d\d))?)?)?",
+    re.ASCII,
 )  # hl7.org/fhir/R4/datatypes.html#dateTime
 
 
@@ -44,7 +50,7 @@ def years(last_dropped: int) -> DateRule:
 
 
 def shifted(days: int, last_dropped: int) -> DateRule:
-    """Dates moved by `days`; the time of the day and the offset from UTC stay. A date without a day becomes its year.
+    """Dates moved by `days`; the time of the day stays, as if it were UTC. A date without a day becomes its year.
 
     Years up to `last_dropped` are left out.
     """
@@ -60,7 +66,7 @@ def shifted(days: int, last_dropped: int) -> DateRule:
             moved = datetime.date.fromisoformat(text[:10]) + by
         except (ValueError, OverflowError):
             return None
-        return moved.isoformat() + (match[4] or "") if moved.year > last_dropped else None
+        return moved.isoformat() + (f"{match[4]}Z" if match[4] else "") if moved.year > last_dropped else None
 
     return shift
 

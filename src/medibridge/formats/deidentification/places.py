@@ -1,4 +1,12 @@
-"""ZIP codes: the first three digits, and of which areas not even these (45 CFR 164.514(b)(2)(i)(B))."""
+"""ZIP codes: the first three digits, and of which areas not even these (45 CFR 164.514(b)(2)(i)(B)).
+
+The law asks for 000 where all ZIP codes with the same three first digits together hold 20 000 people or fewer,
+"according to the current publicly available data from the Bureau of the Census". The guidance of the Department of
+Health and Human Services lists the 17 prefixes of the census of 2000; by that of 2010 six came and five went. Which
+census a reader holds against a dataset is not ours to say, and a prefix may be used for fewer people than it was. So
+what either lists is 000, and with it military mail, of which no census tells. More prefixes as 000 are never against
+the law; fewer may be.
+"""
 
 from __future__ import annotations
 

@@ -124,10 +124,10 @@ class Policy:
         if unknown := sorted(str(key) for key in found if key not in allowed):
             raise UsageError(f"the policy has {', '.join(unknown)}; it may have {', '.join(sorted(allowed))}")
         name = found.get("name")
-        if not isinstance(name, str) or not name.strip() or name in POLICIES:
-            raise UsageError(f"the policy needs a name of its own, other than {', '.join(POLICIES)}")
+        if not isinstance(name, str) or not name.strip() or _sounds_built_in(name):
+            raise UsageError(f"the policy needs a name of its own, not like {', '.join(POLICIES)}")
         k = found.get("k", basis.k)
-        if not isinstance(k, int) or isinstance(k, bool):
+        if not isinstance(k, int) or isinstance(k, bool) or k < 0:
             raise UsageError("the policy's k is a whole number of patients")
         tree, changes = _changed(_listed(), found)
         return replace(
@@ -138,6 +138,12 @@ class Policy:
             resources=_compiled(tree),
             changes=tuple(changes),
         )
+
+
+def _sounds_built_in(name: str) -> bool:
+    """Whether somebody could take it for the name of a built-in policy, as ``Safe Harbor`` or ``safe-harbour 2``."""
+    letters = "".join(letter for letter in name.casefold() if letter.isalnum()).replace("harbour", "harbor")
+    return "safeharbor" in letters or letters in POLICIES
 
 
 @cache

@@ -23,9 +23,10 @@ class Rule(enum.Enum):
     TEXT = "free text, displays, narrative, notes and attachments: left out"
     EXTENSION = "extensions: left out"
     OTHER = "other elements that are on no list: left out"
+    RESTATED = "codes that say a quasi-identifier, or an age, once more: left out with what they say it of"
     CODE = "codes of no public system, or not of its shape: left out"
     UNIT = "numbers whose unit is not UCUM: left out"
-    AGE = "ages above 89, and years that tell one: left out"
+    AGE = "ages above 89, years that tell one, and ages at an event, which tell the year of birth: left out"
     DATE = "dates: reduced to the year, or shifted"
     BAD_DATE = "dates that are none: left out"
     REFERENCE = "references: renamed"
@@ -42,6 +43,7 @@ class Treatment:
         reference: the new ``Type/id`` of an old one; None where the reference must go.
         surrogate: a new name in place of one that says nothing but must be there.
         oldest: the greatest age that may be told; None where all may.
+        hides: codes, as ``system|code``, that say once more what is hidden or made coarser.
         tally: counts how often each rule was applied.
     """
 
@@ -49,6 +51,7 @@ class Treatment:
     reference: Callable[[str], str | None]
     surrogate: Callable[[str], str | None]
     oldest: int | None = 89
+    hides: frozenset[str] = frozenset()
     tally: Counter[Rule] = field(default_factory=Counter, compare=False)
 
 
@@ -159,11 +162,23 @@ def _coding(value: Json, treatment: Treatment) -> Json:
     return None
 
 
+def _concept(value: Json, treatment: Treatment) -> Json:
+    """Its codes that pass; nothing where one of them says what is hidden: the others say the same in other words."""
+    codings = value.get("coding") if isinstance(value, Mapping) else None
+    if treatment.hides and isinstance(codings, Sequence) and not isinstance(codings, str):
+        told = (f"{each.get('system')}|{each.get('code')}" for each in codings if isinstance(each, Mapping))
+        if not treatment.hides.isdisjoint(told):
+            treatment.tally[Rule.RESTATED] += 1
+            return None
+    return _CODES(value, treatment)
+
+
 def _as_it_is(value: Json, _: Treatment) -> Json:
     return value
 
 
 _CODING: Final[Mapping[str, Filter]] = {"system": _as_it_is, "code": _as_it_is}
+_CODES: Final = element_object({"coding": each(_coding)})
 _UCUM_SYSTEM: Final = "http://unitsofmeasure.org"
 _YEARS_IN: Final = {"a": 1, "mo": 12, "wk": 52, "d": 365}
 
@@ -200,6 +215,23 @@ def _is_great_age(quantity: JsonObject, unit: str, oldest: int | None) -> bool:
     )
 
 
+def _age(value: Json, treatment: Treatment) -> Json:
+    """The patient's age at an event. With the date of the event it is the year of birth, exactly and for all ages."""
+    if treatment.oldest is None and not treatment.hides:
+        return _quantity(value, treatment)
+    treatment.tally[Rule.AGE] += 1
+    return None
+
+
+def _relatives_age(value: Json, treatment: Treatment) -> Json:
+    """The age of a relative. It needs its unit: without one, nobody can tell whether it is above 89 years."""
+    kept = _quantity(value, treatment)
+    if not isinstance(kept, Mapping) or kept.get("code") in _YEARS_IN:
+        return kept
+    treatment.tally[Rule.UNIT] += 1
+    return None
+
+
 def _reference(value: Json, treatment: Treatment) -> Json:
     old = value.get("reference") if isinstance(value, Mapping) else None
     new = treatment.reference(old) if isinstance(old, str) else None
@@ -216,9 +248,11 @@ NAMED: Final[Mapping[str, Filter]] = {
     "flag": _flag,
     "date": _date,
     "coding": _coding,
-    "concept": element_object({"coding": each(_coding)}),
+    "concept": _concept,
     "period": element_object({"start": _date, "end": _date}),
     "quantity": _quantity,
+    "age": _age,
+    "relatives-age": _relatives_age,
     "range": element_object({"low": _quantity, "high": _quantity}),
     "ratio": element_object({"numerator": _quantity, "denominator": _quantity}, ("numerator", "denominator")),
     "reference": _reference,
