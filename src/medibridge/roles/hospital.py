@@ -143,7 +143,9 @@ class Hospital(Seller):
         conversion = message if isinstance(message, Conversion) else convert(message, source=source)
         contents = list(_contents(conversion, twins=twins))
         if not contents:
-            raise MalformedMessage("nothing of the message belongs to a class of data; it may be cut off, send it again")
+            raise MalformedMessage(
+                "nothing of the message belongs to a class of data; it may be cut off, send it again"
+            )
         key = self._journal_key(patient, contents)
         staged = self._staged(key)
         if staged is not None and self._is_deposited(staged):
