@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import secrets
 import tempfile
@@ -21,7 +23,7 @@ from medibridge.datasets.quasi import DEFAULT, QUASI, chosen
 from medibridge.datasets.surrogates import KEY_SIZE
 from medibridge.errors import UsageError
 from medibridge.formats.deidentification import POLICIES, Policy
-from medibridge.ids import Address, cid_of
+from medibridge.ids import Address, address, cid_of
 from medibridge.roles.datasets import DatasetCustodian, SealedDataset
 
 app = group("Datasets: de-identify the records of many patients, report on it, and seal them for the market.")
@@ -116,6 +118,14 @@ def build_(
 def seal(
     session: Session,
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="A folder that `dataset build` made.")],
+    payouts: Annotated[
+        Path | None,
+        typer.Option(
+            "--payouts",
+            metavar="FILE",
+            help="CSV address,payout: a fresh account for each patient to be paid at, which names nobody.",
+        ),
+    ] = None,
     deposit: Annotated[
         bool, typer.Option("--deposit", help="Vouch for it on the chain as well: one transaction.")
     ] = False,
@@ -128,11 +138,17 @@ def seal(
 
     For example:
 
-        medibridge dataset seal diabetes-2024 --key rowan --deposit
+        medibridge dataset seal diabetes-2024 --key rowan --payouts payouts.csv --deposit
     """
     built = BuiltDataset.at(dataset)
     built.require_salable()
     accounts = built.contributors()
+    fresh = {} if payouts is None else _payouts(_text(payouts, "the payouts' file"))
+    paid_at = {account: fresh.get(account, account) for account in accounts}
+    if known := sum(account == payout for account, payout in paid_at.items()):
+        session.screen.say(
+            f"note: {known} patients are paid at their own account, and show it when they claim; --payouts"
+        )
     custodian = DatasetCustodian(session.bridge(), *session.key())
     with tempfile.TemporaryFile(dir=dataset.parent) as archive:
         session.screen.say("packing…")
@@ -142,7 +158,7 @@ def seal(
         packed = hashlib.file_digest(archive, "sha256").hexdigest()
         archive.seek(0)
         session.screen.say("sealing…")
-        sealed = custodian.seal(archive, size, {account: account for account in accounts}, built.data_class)
+        sealed = custodian.seal(archive, size, paid_at, built.data_class)
     deposited: Document = None
     if deposit:
         root, _ = custodian.deposit(sealed)
@@ -182,6 +198,25 @@ def _text(path: Path, what: str) -> str:
         return read_file(path, what, limit=2**26).decode("utf-8")
     except UnicodeDecodeError:
         raise UsageError(f"{what} is not UTF-8; save it as UTF-8") from None
+
+
+def _payouts(text: str) -> dict[Address, Address]:
+    """Where each account is paid. Raises `UsageError`, with the line."""
+    found: dict[Address, Address] = {}
+    taken: set[Address] = set()
+    for number, row in enumerate(csv.reader(io.StringIO(text, newline="")), 1):
+        if number == 1 and row != ["address", "payout"]:
+            raise UsageError("the payouts' file begins with the heading address,payout")
+        if number > 1 and row:
+            try:
+                account, payout = map(address, row)
+            except (UsageError, ValueError):
+                raise UsageError(f"line {number} of the payouts' file is not two Ethereum addresses") from None
+            if account in found or payout in taken:
+                raise UsageError(f"line {number} of the payouts' file repeats an address; each patient has its own")
+            found[account] = payout
+            taken.add(payout)
+    return found
 
 
 def _key(path: Path) -> bytes:

@@ -6,6 +6,7 @@ import json
 import tarfile
 
 import pytest
+from eth_account import Account
 
 pytest.importorskip("duckdb")
 
@@ -125,6 +126,25 @@ def test_seal_stores_an_archive_that_its_listing_names_and_every_contributor_can
 
     document = documents.join(Digest(bytes.fromhex(listing["manifest"])), fetch)
     check_ciphertext(Manifest.decode(document, seal_id=SealId(bytes.fromhex(listing["seal"]))), fetch)
+
+
+def test_seal_pays_at_fresh_accounts_where_it_is_given_them(town, dataset, tmp_path):
+    out, _ = dataset
+    fresh = [Account.create().address for _ in ACCOUNTS]
+    lines = [f"{account},{payout}" for account, payout in zip(ACCOUNTS, fresh, strict=True)]
+    payouts = tmp_path / "payouts.csv"
+    payouts.write_text("\n".join(["address,payout", *lines]))
+    told = town.run("dataset", "seal", out, "--payouts", payouts, key="rowan", json=True)
+    assert "paid at their own account" not in told.err
+    proofs = json.loads((out.with_name(out.name + ".private") / "proofs.json").read_text())["proofs"]
+    assert {account: proof["payout"] for account, proof in proofs.items()} == {
+        address(account): payout for account, payout in zip(ACCOUNTS, fresh, strict=True)
+    }
+    for text, words in (("a,b", "the heading"), ("address,payout\nx,y", "line 2"), (
+        "\n".join(["address,payout", lines[0], lines[0]]), "line 3 of the payouts' file repeats"
+    )):  # fmt: skip
+        payouts.write_text(text)
+        assert words in town.run("dataset", "seal", out, "--payouts", payouts, key="rowan", code=2).err
 
 
 def test_archive_is_the_same_whenever_it_is_packed(dataset):
