@@ -19,23 +19,25 @@ from medibridge.record import Record, canonical_json
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 import patients
+from command_line import Processes
 from dicom_studies import ct_slice, file_of
 
 pytestmark = [pytest.mark.ipfs, pytest.mark.slow, pytest.mark.story]
 
-PEOPLE = {"rowan2": "hospital", "lakeside2": "hospital", "meridian2": "buyer"}
+PEOPLE = {"rowan": "hospital", "lakeside": "hospital", "meridian": "buyer"}
 
 
 @pytest.fixture(scope="module")
-def town(cli):
-    """The command line, with a deployment of its own and everybody registered."""
-    cli.make_keys("admin2", "iris2", *PEOPLE)
-    cli("local", "fund", "admin2", "iris2", *PEOPLE)
-    cli("admin", "deploy", key="admin2")
+def town(cli, tmp_path_factory):
+    """The command line, with a home and a deployment of its own, and everybody registered."""
+    cli = Processes(tmp_path_factory.mktemp("mixed") / "home", cli.chain, cli.ipfs)
+    cli.make_keys("admin", "iris", *PEOPLE)
+    cli("local", "fund", "admin", "iris", *PEOPLE)
+    cli("admin", "deploy", key="admin")
     for name, kind in PEOPLE.items():
-        cli("admin", "enrol", name, "--as", kind, key="admin2")
+        cli("admin", "enrol", name, "--as", kind, key="admin")
         cli(kind, "register", key=name)
-    cli("patient", "register", key="iris2")
+    cli("patient", "register", key="iris")
     return cli
 
 
@@ -71,10 +73,10 @@ def test_a_mixed_folder_becomes_records_that_are_read_shared_revoked_and_sold(to
     assert len(people) == 1, "all formats give the patient one id"
 
     # Rowan deposits it: a record for each class of data in each file, and what may be sold as a twin.
-    deposited = town("hospital", "deposit", folder, "--patient", "iris2", "--profile", profile, key="rowan2")
+    deposited = town("hospital", "deposit", folder, "--patient", "iris", "--profile", profile, key="rowan")
     assert len(deposited) == 6
     assert not any(each["repeated"] for each in deposited)
-    records = town("patient", "records", key="iris2")
+    records = town("patient", "records", key="iris")
     classes = Counter(each["class"] for each in records if not each["deidentified"])
     assert {"laboratory", "medications", "immunizations", "problems", "allergies", "vital-signs", "imaging"} <= set(
         classes
@@ -83,34 +85,34 @@ def test_a_mixed_folder_becomes_records_that_are_read_shared_revoked_and_sold(to
 
     # Lakeside may read imaging and laboratory; it gets the images too, bit by bit.
     terms = ("--classes", "imaging,laboratory", "--purposes", "TREAT", "--for", "30d")
-    town("patient", "grant", "lakeside2", *terms, key="iris2")
+    town("patient", "grant", "lakeside", *terms, key="iris")
     [imaging] = [each["record"] for each in records if each["class"] == "imaging" and not each["deidentified"]]
-    read = ("hospital", "read", imaging, "--patient", "iris2", "-o", tmp_path / "study.json")
-    town(*read, "--attachments", tmp_path / "images", key="lakeside2")
+    read = ("hospital", "read", imaging, "--patient", "iris", "-o", tmp_path / "study.json")
+    town(*read, "--attachments", tmp_path / "images", key="lakeside")
     kinds = Counter(one["resourceType"] for one in Record.from_bytes((tmp_path / "study.json").read_bytes()).resources)
     assert kinds["ImagingStudy"] == 1
     originals = {hashlib.sha256(path.read_bytes()).hexdigest(): path.read_bytes() for path in folder.rglob("*.dcm")}
     assert {path.name: path.read_bytes() for path in (tmp_path / "images").iterdir()} == originals
     [problem, *_] = [each["record"] for each in records if each["class"] == "problems" and not each["deidentified"]]
-    assert town("hospital", "read", problem, "--patient", "iris2", key="lakeside2", code=7)["error"] == "RecordUnknown"
+    assert town("hospital", "read", problem, "--patient", "iris", key="lakeside", code=7)["error"] == "RecordUnknown"
 
     # She revokes: what comes later Lakeside does not find.
-    town("patient", "revoke", "lakeside2", key="iris2")
+    town("patient", "revoke", "lakeside", key="iris")
     later = folder / "oru-r01-laboratory.hl7"
     later.write_bytes(samples.read(later.name).replace(b"L240307-0042", b"L240404-0017"))
-    again = town("hospital", "deposit", folder, "--patient", "iris2", "--profile", profile, key="rowan2")
+    again = town("hospital", "deposit", folder, "--patient", "iris", "--profile", profile, key="rowan")
     assert [each["repeated"] for each in again].count(False) == 1
     [new] = [each["records"][0] for each in again if not each["repeated"]]
-    assert town("hospital", "read", new, "--patient", "iris2", key="lakeside2", code=7)["error"] == "RecordUnknown"
+    assert town("hospital", "read", new, "--patient", "iris", key="lakeside", code=7)["error"] == "RecordUnknown"
 
     # And she sells the twin of what the document says of her laboratory results.
     twin = next(each["record"] for each in records if each["class"] == "laboratory" and each["deidentified"])
-    offer = town("patient", "offer", twin, "--price", "20.00", key="iris2")["offer"]
-    town("admin", "mint", "meridian2", "100", key="admin2")
-    assert town("buyer", "inspect", offer, key="meridian2")["sound"] is True
-    order = town("buyer", "buy", offer, key="meridian2")["order"]
-    town("patient", "deliver", key="iris2")
-    town("buyer", "open", order, "-o", tmp_path / "bought.json", key="meridian2")
+    offer = town("patient", "offer", twin, "--price", "20.00", key="iris")["offer"]
+    town("admin", "mint", "meridian", "100", key="admin")
+    assert town("buyer", "inspect", offer, key="meridian")["sound"] is True
+    order = town("buyer", "buy", offer, key="meridian")["order"]
+    town("patient", "deliver", key="iris")
+    town("buyer", "open", order, "-o", tmp_path / "bought.json", key="meridian")
     bought = (tmp_path / "bought.json").read_bytes()
     assert Record.from_bytes(bought).deidentified
     assert b"Fernhollow" not in bought
@@ -146,7 +148,7 @@ def test_a_dataset_of_fifty_patients_is_built_sealed_and_vouched_for(town, tmp_p
         assert canary not in everything
 
     # Sealed into the real store, and vouched for on the chain.
-    listing = town("dataset", "seal", out, "--deposit", key="rowan2")
+    listing = town("dataset", "seal", out, "--deposit", key="rowan")
     assert json.loads((out / "listing.json").read_text()) == listing
     proofs = json.loads((tmp_path / "dataset.private" / "proofs.json").read_text())
     assert len(proofs) >= 1

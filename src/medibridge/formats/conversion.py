@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -190,6 +191,11 @@ class Piece:
 
     def __repr__(self) -> str:
         return f"<Piece {self.place or 'of all'}, {len(self.data)} bytes>"
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 of its bytes, in hexadecimal; taken once, as a piece may be about thousands of patients."""
+        return hashlib.sha256(self.start + self.data).hexdigest()
 
 
 @dataclass(frozen=True)

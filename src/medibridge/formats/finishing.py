@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -11,7 +10,7 @@ from typing import Final
 from medibridge.errors import MalformedMessage
 from medibridge.formats.conversion import Conversion, Finding, Outcome, Piece, Report
 from medibridge.formats.naming import Names
-from medibridge.formats.r4 import mend
+from medibridge.formats.r4 import RESOURCE_TYPES, mend
 from medibridge.formats.settings import Settings
 from medibridge.formats.splitting import key_of, references_in
 from medibridge.record import Json, JsonObject
@@ -53,6 +52,7 @@ def _mended(resources: Sequence[JsonObject], findings: list[Finding]) -> tuple[J
     places = []
     for resource in resources:
         kind = str(resource.get("resourceType"))
+        kind = kind if kind in RESOURCE_TYPES else "?"  # it may be data
         counted[kind] += 1
         places.append(f"output.{kind}[{counted[kind]}]")
     kept: list[JsonObject | None] = list(resources)
@@ -112,7 +112,7 @@ def _provenance(piece: Piece, conversion: Conversion, settings: Settings) -> Jso
     Provenance; a time that is not known carries data-absent-reason).
     """
     origin = conversion.origin
-    digest = hashlib.sha256(piece.start + piece.data).hexdigest()
+    digest = piece.digest
     agents: list[Json] = [
         {
             "type": {"coding": [{"system": _AGENT_TYPE, "code": "assembler"}]},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
 import tracemalloc
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medibridge.errors import MalformedMessage
-from medibridge.formats import Conversion, Refused, read_all
+from medibridge.formats import Conversion, Refused, conversion, read_all
 from medibridge.formats.fhir import FORMAT
 from medibridge.formats.fhir.cutting import MAX_WHOLE, entries_of
 from medibridge.formats.settings import Settings
@@ -141,3 +142,56 @@ def test_entries_of_raises_format_errors_only(data):
 def test_pieces_refuses_xml_that_is_too_large():
     with pytest.raises(MalformedMessage, match="larger than 32 MiB"):
         pieces(b"<Patient>" + b" " * (32 * 2**20))
+
+
+PADDING = [{"resource": {"resourceType": "Basic", "id": f"x{number}", "x": "x" * 2**20}} for number in range(17)]
+
+
+def oversized(*entries: str) -> bytes:
+    """A Bundle that is too large for one piece, and begins with `entries`."""
+    held = ",".join([*entries, *(json.dumps(one) for one in PADDING)])
+    return f'{{"resourceType": "Bundle", "type": "collection", "entry": [{held}]}}'.encode()
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        r'{"fullUrl": "\ud800", "resource": {"resourceType": "Patient"}}',
+        r'{"fullUrl": "urn:1", "resource": {"resourceType": "Pati\ud800", "id": "a"}}',
+        r'{"fullUrl": "urn:1", "resource": {"resourceType": "Patient", "identifier": [{"system": "\ud800", "value": "1"}]}}',  # noqa: E501
+        r'{"fullUrl": "urn:1\ud800", "resource": {"resourceType": "Patient", "id": "a"}}',
+        '{"resource": ' + '{"resourceType": "Patient", "contained": [' * 400 + "{}" + "]}" * 400 + "}",
+    ],
+)  # fmt: skip
+def test_read_all_goes_on_after_an_entry_of_a_large_bundle_that_is_no_text_or_too_deep(entry):
+    patient = '{"fullUrl": "urn:p", "resource": {"resourceType": "Patient", "id": "p"}}'
+    flag = r'{"resource": {"resourceType": "List", "id": "l", "source": {"reference": "urn:1\ud800"}}}'
+    assert "p" in ids(read_all(oversized(entry, flag, patient)))
+
+
+def test_read_all_refuses_json_of_too_many_values():
+    many = b'{"resourceType": "Basic", "x": [' + b"0," * 2_000_000 + b"0]}"
+    (found,) = read_all(many)
+    assert isinstance(found, Refused)
+    assert "2000000 values" in str(found.error)
+    good, bad = read_all(json.dumps(PATIENT).encode() + b"\n" + many)
+    assert isinstance(good, Conversion)
+    assert isinstance(bad, Refused)
+
+
+def test_read_all_hashes_a_piece_once_however_many_patients_it_is_about(monkeypatch):
+    hashed = []
+    real = hashlib.sha256
+    monkeypatch.setattr(conversion.hashlib, "sha256", lambda data: hashed.append(len(data)) or real(data))
+    data = json.dumps([{"resourceType": "Patient", "id": str(number)} for number in range(50)]).encode()
+    assert len(list(read_all(data))) == 50
+    assert hashed == [len(data)]
+
+
+def test_read_all_keeps_a_resource_about_a_crowd_once():
+    crowd = [{"status": "accepted", "actor": {"reference": f"Patient/{number}"}} for number in range(200)]
+    meeting = {"resourceType": "Appointment", "id": "m", "status": "booked", "participant": crowd}
+    people = [{"resourceType": "Patient", "id": str(number)} for number in range(200)]
+    found = list(read_all(json.dumps([meeting, *people]).encode()))
+    assert len(found) == 201
+    assert ids(found).count("m") == 1

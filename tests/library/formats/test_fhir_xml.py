@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -110,3 +111,22 @@ def test_read_refuses_xml_that_is_not_fhir():
         read(b"<html><body/></html>")
     with pytest.raises(UnknownFormat, match="namespace"):
         to_json(b'<a xmlns="urn:x"/>')
+
+
+def test_detect_is_quick_about_tags_that_never_end():
+    started = time.process_time()
+    with pytest.raises(UnknownFormat):
+        detect(b"<x " * 20_000)
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (xml("<a/>" * 2_000_001), "2000000 tags"),
+        (xml("<name " + " ".join(f'a{number}=""' for number in range(101)) + "/>"), "over 100 attributes"),
+    ],
+)
+def test_read_refuses_xml_of_too_many_parts(data, words):
+    with pytest.raises(MalformedMessage, match=words):
+        read(data)

@@ -128,3 +128,10 @@ def test_records_hold_only_the_classes_that_the_source_is_about():
 LABORATORY = {
     "coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "laboratory"}]
 }
+
+
+def test_finish_does_not_show_a_resource_type_that_is_none():
+    found = finish(PIECE, conversion(PATIENT, {"resourceType": "Jane", "id": "j"}), Settings())
+    assert found.report.places(Outcome.INVALID) == ("output.?[1]",)
+    with pytest.raises(MalformedMessage, match=r"output\.\?\[1\]"):
+        finish(PIECE, conversion(PATIENT, {"resourceType": "Jane", "id": "j"}), Settings(strict=True))

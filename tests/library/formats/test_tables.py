@@ -17,6 +17,7 @@ from medibridge.formats.fhir import validate
 from medibridge.formats.finishing import finish
 from medibridge.formats.settings import Profile, Settings
 from medibridge.formats.tables.elements import kinds
+from medibridge.formats.tables.layout import Layout
 from medibridge.record import JsonObject, Number, canonical_json
 
 SAMPLES = ("laboratory.csv", "prescriptions.csv", "symptoms.csv")
@@ -687,3 +688,10 @@ def test_recognise_knows_a_table(data: bytes) -> None:
 )
 def test_recognise_leaves_others_alone(data: bytes) -> None:
     assert tables.FORMAT.recognise(data) is None
+
+
+def test_layout_is_found_once_for_the_pieces_of_a_table():
+    site = Settings(profile=Profile.from_yaml(LAB))
+    start = b"MRN,SEX,TEST,LOINC,RESULT,UNIT,DRAWN,NOTE,SKIP\n"
+    assert Layout.of(start, site) is Layout.of(start, site)
+    assert Layout.of(start, Settings(profile=Profile.from_yaml(LAB))) is not Layout.of(start, site)

@@ -9,6 +9,7 @@ from typing import Final, TypeGuard
 
 from medibridge.errors import FormatError, UnknownFormat
 from medibridge.formats.conversion import Finding, Origin, Outcome
+from medibridge.formats.fhir.cutting import check_values
 from medibridge.formats.fhir.identity import Entry
 from medibridge.record import Json, JsonObject, parse_json, place_of
 
@@ -116,6 +117,7 @@ def contents_of_lines(data: bytes, first: int, container: str) -> Contents:
     for index, line in enumerate(data.split(b"\n"), start=first):
         place = f"entry[{index}]" if container == "Bundle" else f"[{index}]"
         try:
+            check_values(line)
             item = parse_json(line)
         except FormatError:
             item = None

@@ -20,14 +20,17 @@ from medibridge.formats.fhir.definitions import Version
 from medibridge.formats.fhir.detection import version_of
 from medibridge.formats.fhir.identity import key_in
 from medibridge.formats.settings import Settings
-from medibridge.record import JsonObject
+from medibridge.record import JsonObject, parse_json
 
-__all__ = ["MAX_WHOLE", "MAX_XML", "Context", "entries_of", "pieces"]
+__all__ = ["MAX_VALUES", "MAX_WHOLE", "MAX_XML", "Context", "check_values", "entries_of", "pieces"]
 
 MAX_WHOLE: Final = 16 * 2**20
 """Bytes. JSON up to this size is read as one piece; a line or an entry may not be longer."""
 
 MAX_XML: Final = 32 * 2**20
+
+MAX_VALUES: Final = 2_000_000
+"""Values of a piece of JSON; ordinary ones are 16 bytes long and more, so it is never reached by them."""
 
 _BLOCK: Final = 1 << 20
 _PIECE: Final = 4 * 2**20
@@ -77,6 +80,12 @@ def pieces(stream: BinaryIO, settings: Settings) -> Iterator[Piece]:
     else:
         del data
         yield from _large(stream, settings)
+
+
+def check_values(data: bytes) -> None:
+    """Raises `MalformedMessage` for JSON of more than `MAX_VALUES` values, which would fill the memory."""
+    if len(data) > MAX_VALUES and data.count(b",") + data.count(b"[") + data.count(b"{") > MAX_VALUES:
+        raise MalformedMessage(f"the JSON holds more than {MAX_VALUES} values; send its resources one by one")
 
 
 def _whole(stream: BinaryIO, most: int, what: str) -> bytes:
@@ -292,8 +301,15 @@ def _piece(container: str, held: list[bytes], first: int, version: Version, targ
 def _vote(stream: BinaryIO, container: str) -> Version:
     stream.seek(0)
     voters: list[JsonObject] = []
+    left = MAX_WHOLE
     with contextlib.suppress(MalformedMessage):
-        voters.extend(_loosely(data, container)[1] for data in islice(entries_of(stream), _VOTERS))
+        for data in islice(entries_of(stream), _VOTERS):
+            if (left := left - len(data)) < 0:
+                break
+            with contextlib.suppress(MalformedMessage):
+                check_values(data)
+                parse_json(data)  # what is nested too deep, or no text, has no vote
+                voters.append(_loosely(data, container)[1])
     return version_of(filter(None, voters)).version
 
 
@@ -304,8 +320,12 @@ def _targets(stream: BinaryIO, container: str, version: Version, settings: Setti
     with contextlib.suppress(MalformedMessage):
         for data in entries_of(stream):
             full_url, resource = _loosely(data, container)
-            if full_url and resource:
-                found[full_url] = key_in(resource, full_url, version, settings.source)
+            if not full_url or not resource:
+                continue
+            with contextlib.suppress(UnicodeEncodeError):  # half a surrogate pair: the entry will be refused
+                key = key_in(resource, full_url, version, settings.source)
+                (full_url + key).encode()
+                found[full_url] = key
     return found
 
 

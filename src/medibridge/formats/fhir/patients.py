@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from medibridge.formats.splitting import SUPPORTING, references_in
@@ -17,6 +18,8 @@ _PATIENT: Final = re.compile(r"(?:.*/)?(Patient/[^/]+)(?:/_history/[^/]+)?")
 _SAYS_PATIENT: Final = frozenset({"subject", "patient", "beneficiary"})
 _SHARED: Final = 20
 """How often a resource may be shared, on average; keeps a Bundle made for it from growing with the square."""
+_CROWD: Final = 100
+"""A resource that names more patients than this (a meeting, a list) is kept once, with those about nobody."""
 _ROUNDS: Final = 4
 """How far a resource that does not say whom it is about may stand from one that does."""
 
@@ -38,7 +41,7 @@ def by_patient(members: Sequence[Member]) -> list[list[Member]]:
     """
     keys = {member.key for member in members}
     names = _by_identifier(members)
-    owners = {member.key: _owners(member, names) for member in members}
+    owners = {member.key: found if len(found := _owners(member, names)) <= _CROWD else [] for member in members}
     patients = list(dict.fromkeys(owner for found in owners.values() for owner in found))
     if len(patients) < 2:
         return [list(members)] if members else []
@@ -52,8 +55,9 @@ def by_patient(members: Sequence[Member]) -> list[list[Member]]:
     for group in groups.values():
         budget -= _take_along(group, owners, links, budget)
     nobody = keys.difference(*groups.values())
-    ordered = [[member for member in members if member.key in group] for group in (*groups.values(), nobody)]
-    return [group for group in ordered if group]
+    at = {member.key: position for position, member in enumerate(members)}
+    ordered = [sorted(at[key] for key in group) for group in (*groups.values(), nobody)]
+    return [[members[position] for position in group] for group in ordered if group]
 
 
 def _owners(member: Member, names: Mapping[tuple[str, str], str]) -> list[str]:
@@ -100,14 +104,16 @@ def _objects(value: Json) -> Iterator[JsonObject]:
 
 def _inherit(members: Sequence[Member], owners: dict[str, list[str]], links: Mapping[str, list[str]]) -> None:
     """A resource that does not say whom it is about is about those of what it refers to."""
+    budget = _SHARED * len(members)
     for _ in range(_ROUNDS):
         changed = False
         for member in members:
             if owners[member.key] or member.key.partition("/")[0] in SUPPORTING:
                 continue
-            found = dict.fromkeys(owner for key in links[member.key] for owner in owners[key])
-            if found:
-                owners[member.key] = list(found)
+            found = list(islice((owner for key in links[member.key] for owner in owners[key]), budget))
+            budget -= len(found)
+            if 0 < len(distinct := dict.fromkeys(found)) <= _CROWD:
+                owners[member.key] = list(distinct)
                 changed = True
         if not changed:
             return

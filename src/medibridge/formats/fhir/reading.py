@@ -121,6 +121,7 @@ def _parsed(data: bytes) -> tuple[Json, str, list[Finding]]:
     if text.lstrip(b" \t\r\n").startswith(b"<"):
         root, findings = xml.to_json(text)
         return root, "XML", findings
+    cutting.check_values(text)
     return parse_json(text), "JSON", []
 
 

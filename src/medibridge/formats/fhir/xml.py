@@ -25,9 +25,12 @@ __all__ = ["is_fhir", "to_json"]
 
 _FHIR: Final = "http://hl7.org/fhir"
 _XHTML: Final = "http://www.w3.org/1999/xhtml"
-_ROOT: Final = re.compile(rb"<(?![?!])[^>]*[\"']http://hl7\.org/fhir[\"']")
+_ROOT: Final = re.compile(rb"<(?![?!])[^<>]*[\"']http://hl7\.org/fhir[\"']")
 _ENCODING: Final = re.compile(rb"<\?xml[^>]*?encoding=[\"']([A-Za-z0-9._-]+)[\"']")
 _ENCODINGS: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "windows-1252"})
+_MAX_TAGS: Final = 2_000_000
+_MAX_ATTRIBUTES: Final = 100
+"""Of one element; lxml looks for each of them from the first on."""
 _NUMBERS: Final = frozenset({"integer", "positiveInt", "unsignedInt", "decimal"})
 
 
@@ -66,6 +69,8 @@ def _in_utf8(data: bytes) -> bytes:
         data = data.decode(encoding).encode("utf-8")
     except UnicodeError:
         raise MalformedMessage(f"the XML is not in {encoding}, as it says; save it in UTF-8") from None
+    if data.count(b"<") > _MAX_TAGS or data.count(b"=") > _MAX_TAGS:
+        raise MalformedMessage(f"the XML has more than {_MAX_TAGS} tags or attributes; send its resources one by one")
     if b"<!doctype" in data.lower():
         raise MalformedMessage("the XML has a document type; leave it out, FHIR needs none")
     return data
@@ -82,6 +87,9 @@ def _parsed(data: bytes) -> etree._Element:
     try:
         for event, element in events:
             depth += 1 if event == "start" else -1
+            if event == "start" and len(element.attrib) > _MAX_ATTRIBUTES:
+                where = f"line {element.sourceline}"
+                raise MalformedMessage(f"{where} has an element of over {_MAX_ATTRIBUTES} attributes; FHIR has two")
             if depth > MAX_DEPTH:
                 where = f"line {element.sourceline}"
                 raise MalformedMessage(f"{where} is nested deeper than {MAX_DEPTH} levels; send flat resources")

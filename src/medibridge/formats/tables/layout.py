@@ -6,7 +6,7 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Final
+from typing import BinaryIO, ClassVar, Final
 
 from medibridge.errors import MalformedMessage
 from medibridge.formats.conversion import Piece
@@ -43,12 +43,24 @@ class Layout:
     encoding: str
     patient: int
     """The position of patient.identifier, or -1 where the mapping gives it for all rows."""
+    _last: ClassVar[tuple[bytes, Settings, Layout] | None] = None
 
     @classmethod
     def of(cls, start: bytes, settings: Settings) -> Layout:
         """The layout of a table that begins so. Raises `MalformedMessage` where no mapping fits, or more than one;
         `UsageError` where a mapping is none.
+
+        The last one is kept: every piece of a table begins so, and a heading may be far longer than a row.
         """
+        known = cls._last
+        if known is not None and known[1] is settings and known[0] == start:
+            return known[2]
+        layout = cls._found(start, settings)
+        cls._last = (start, settings, layout)
+        return layout
+
+    @classmethod
+    def _found(cls, start: bytes, settings: Settings) -> Layout:
         found: list[Layout] = []
         has_mark = start.startswith(b"\xef\xbb\xbf")
         maps = [TableMap.of(values, number) for number, values in enumerate(settings.profile.tables, 1)]
