@@ -5,13 +5,13 @@ from __future__ import annotations
 import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
 import yaml
 
 from medibridge.errors import UsageError
 
-__all__ = ["Coding", "Profile", "Settings"]
+__all__ = ["Coding", "Profile", "Settings", "SitesFile"]
 
 _MAX_SIZE: Final = 4 * 2**20
 _MAX_DEPTH: Final = 20
@@ -110,13 +110,44 @@ _TextLoader.yaml_implicit_resolvers = {}
 
 
 @dataclass(frozen=True)
-class _Reading:
-    """Where in the file a value stands, for errors."""
+class SitesFile:
+    """A place in a file that a site writes, and what may stand there. Raises `UsageError` that names the place."""
 
     place: str
 
-    def below(self, key: object) -> _Reading:
-        return _Reading(f"{self.place}, {key}")
+    def below(self, key: object) -> Self:
+        """The place of a part."""
+        return type(self)(f"{self.place}, {key}")
+
+    def mapping(self, value: object) -> dict[str, object]:
+        """Lines of ``name: value``; none are none."""
+        if value is None or value == "":
+            return {}
+        if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+            raise UsageError(f"{self.place} is not a list of 'name: value' lines; write it so")
+        return value
+
+    def items(self, value: object) -> list[object]:
+        """Lines that begin with ``-``; none are none."""
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            raise UsageError(f"{self.place} is not a list; begin each item with '- '")
+        return value
+
+    def text(self, value: object) -> str:
+        """One value, which must be there."""
+        if not isinstance(value, str) or not value:
+            raise UsageError(f"{self.place} is not a text; write one")
+        return value
+
+    def texts(self, value: object) -> dict[str, str]:
+        """Lines of ``name: value``, all of them texts."""
+        return {key: self.below(key).text(item) for key, item in self.mapping(value).items()}
+
+
+class _Reading(SitesFile):
+    """Reads a profile."""
 
     def profile(self, value: object) -> Profile:
         parts = self.mapping(value or {})
@@ -143,26 +174,6 @@ class _Reading:
                 self.below("tables").mapping(table) for table in self.below("tables").items(parts.get("tables"))
             ),
         )
-
-    def mapping(self, value: object) -> dict[str, object]:
-        if not isinstance(value, dict):
-            raise UsageError(f"{self.place} is not a list of 'name: value' lines; write it so")
-        return value
-
-    def items(self, value: object) -> list[object]:
-        if value is None:
-            return []
-        if not isinstance(value, list):
-            raise UsageError(f"{self.place} is not a list; begin each item with '- '")
-        return value
-
-    def text(self, value: object) -> str:
-        if not isinstance(value, str) or not value:
-            raise UsageError(f"{self.place} is not a text; write one")
-        return value
-
-    def texts(self, value: object) -> dict[str, str]:
-        return {key: self.below(key).text(item) for key, item in self.mapping(value).items()}
 
     def zone(self, value: object) -> str:
         if not value:

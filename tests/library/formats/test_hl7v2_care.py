@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
+from conversions import converted, only, resources
 
-from medibridge.formats import Outcome, read
-from medibridge.formats.fhir import validate
+from medibridge.formats import Outcome
 
 PID = "PID|1||88^^^H&2.999.1&ISO^MR||Tarn^Ola||1970|F"
 PV1 = "PV1|1|O|||||1^Birk^Una|||||||||||V7^^^H&2.999.1&ISO^VN"
@@ -16,25 +14,6 @@ PV1 = "PV1|1|O|||||1^Birk^Una|||||||||||V7^^^H&2.999.1&ISO^VN"
 def message(kind, *segments):
     head = rf"MSH|^~\&|APP|H|EHR|H|20240307101530+0100||{kind}|7|P|2.5.1"
     return "".join(f"{segment}\r" for segment in (head, *segments)).encode()
-
-
-def converted(data):
-    """The conversion, once it is known to be valid, the same twice and complete in its report."""
-    conversion = read(data)
-    assert validate(conversion.to_bundle("collection")) == ()
-    assert read(data).to_bundle() == conversion.to_bundle()
-    return conversion
-
-
-def resources(conversion, kind):
-    """The resources of that type, as plain JSON with numbers as text."""
-    found = [json.dumps(one, default=str) for one in conversion.resources if one["resourceType"] == kind]
-    return [json.loads(one, parse_float=str, parse_int=str) for one in found]
-
-
-def only(conversion, kind):
-    (found,) = resources(conversion, kind)
-    return found
 
 
 def code_of(concept):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from conversions import converted, only, resources
 
 from medibridge import samples
-from medibridge.formats import Outcome, read
-from medibridge.formats.fhir import validate
+from medibridge.formats import Outcome
 from medibridge.ids import DataClass
 
 PID = "PID|1||88^^^H&2.999.1&ISO^MR||Tarn^Ola||1970|F"
@@ -22,25 +22,6 @@ RXE = (
 def message(kind, *segments):
     head = rf"MSH|^~\&|EHR|H|PHARM|H|20240307113000+0100||{kind}|8|P|2.5.1"
     return "".join(f"{segment}\r" for segment in (head, PID, *segments)).encode()
-
-
-def converted(data):
-    """The conversion, once it is known to be valid and the same twice."""
-    conversion = read(data)
-    assert validate(conversion.to_bundle("collection")) == ()
-    assert read(data).to_bundle() == conversion.to_bundle()
-    return conversion
-
-
-def resources(conversion, kind):
-    """The resources of that type, as plain JSON with numbers as text."""
-    found = [json.dumps(one, default=str) for one in conversion.resources if one["resourceType"] == kind]
-    return [json.loads(one, parse_float=str, parse_int=str) for one in found]
-
-
-def only(conversion, kind):
-    (found,) = resources(conversion, kind)
-    return found
 
 
 def drug_of(resource):

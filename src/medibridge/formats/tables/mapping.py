@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from medibridge.errors import UsageError
+from medibridge.formats.settings import SitesFile
 from medibridge.formats.tables.dates import DateFormat
 from medibridge.formats.tables.elements import IGNORE, Kind, kinds
 
@@ -67,14 +68,8 @@ class TableMap:
         return reading.table(values, str(name) or f"number {number}")
 
 
-@dataclass(frozen=True)
-class _Reading:
-    """Where a value stands, for errors."""
-
-    place: str
-
-    def below(self, key: str) -> _Reading:
-        return _Reading(f"{self.place}, {key}")
+class _Reading(SitesFile):
+    """Reads a mapping."""
 
     def table(self, values: Mapping[str, object], name: str) -> TableMap:
         for part in values:
@@ -147,21 +142,6 @@ class _Reading:
             ]
             raise UsageError(f"{self.place}: {kind.name} has no {name!r}; write one of {', '.join(near)}, or {IGNORE}")
         return kind.elements[name].is_date
-
-    def mapping(self, value: object) -> dict[str, object]:
-        if value is None or value == "":
-            return {}
-        if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-            raise UsageError(f"{self.place} is not a list of 'name: value' lines; write it so")
-        return value
-
-    def text(self, value: object) -> str:
-        if not isinstance(value, str) or not value:
-            raise UsageError(f"{self.place} is not a text; write one")
-        return value
-
-    def texts(self, value: object) -> dict[str, str]:
-        return {key: self.below(key).text(item) for key, item in self.mapping(value).items()}
 
     def words(self, value: object) -> list[str]:
         if value is None:
