@@ -2,7 +2,7 @@
 
     python scripts/fuzz_formats.py [SECONDS] [libFuzzer options]
 
-Whatever comes in, a reader answers with FHIR R4 that is valid, or with an error of MediBridge's own; it never raises
+Needs atheris (Apache-2.0), which is in no lock: pip install atheris. Whatever comes in, a reader answers with FHIR R4 that is valid, or with an error of MediBridge's own; it never raises
 anything else, and never needs more than 10 seconds or 2 GiB. An input that breaks this is kept as ``crash-…``,
 ``timeout-…`` or ``oom-…`` in build/fuzz, and the exit code tells.
 """
@@ -16,17 +16,18 @@ import atheris
 
 with atheris.instrument_imports(include=["medibridge.formats"]):
     from medibridge.errors import FormatError
-    from medibridge.formats import Conversion, read_all
+    from medibridge.formats import Conversion, Profile, Settings, read_all
     from medibridge.formats.r4 import mend
 
 from medibridge import samples
 
+SETTINGS = Settings(profile=Profile.from_yaml(samples.read(samples.PROFILE).decode()))
 PLACE = Path(__file__).parent.parent / "build/fuzz"
 
 
 def one_input(data: bytes) -> None:
     try:
-        for found in read_all(data):
+        for found in read_all(data, settings=SETTINGS):
             if isinstance(found, Conversion):
                 for resource in found.resources:
                     _, problems = mend(resource)
