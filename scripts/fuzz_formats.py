@@ -2,7 +2,9 @@
 
     python scripts/fuzz_formats.py [SECONDS] [libFuzzer options]
 
-Needs atheris (Apache-2.0), which is in no lock: pip install atheris. Whatever comes in, a reader answers with FHIR R4 that is valid, or with an error of MediBridge's own; it never raises
+Needs atheris (Apache-2.0), which is in no lock: pip install atheris.
+
+Whatever comes in, a reader answers with FHIR R4 that is valid, or with an error of MediBridge's own; it never raises
 anything else, and never needs more than 10 seconds or 2 GiB. An input that breaks this is kept as ``crash-…``,
 ``timeout-…`` or ``oom-…`` in build/fuzz, and the exit code tells.
 """
