@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import io
 import itertools
-import sys
 import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("pydicom")
-
-from dicom_studies import STUDY, ct_slice, code, element, file_of, item, raw_file  # noqa: I001
+from dicom_studies import STUDY, code, ct_slice, element, file_of, item, raw_file
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.sequence import Sequence
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
-from medibridge.errors import FormatError, MalformedMessage, MediBridgeError, UnknownFormat, UsageError
+from medibridge.errors import FormatError, MalformedMessage, MediBridgeError, UnknownFormat
 from medibridge.formats.conversion import Conversion, Outcome, Piece
 from medibridge.formats.dicom import FORMAT, read_study, study_of
-from medibridge.formats.dicom.elements import MAX_HEADER, tag_of
+from medibridge.formats.dicom.elements import MAX_HEADER
 from medibridge.formats.fhir import validate
 from medibridge.formats.naming import Names
 from medibridge.formats.settings import Coding, Profile, Settings
@@ -190,14 +186,6 @@ def test_read_refuses_a_dicomdir_with_a_word_about_what_to_do():
 def test_read_refuses_a_file_that_holds_nothing():
     with pytest.raises(MalformedMessage, match="ends before its first element"):
         read(bytes(128) + b"DICM")
-
-
-def test_read_says_what_to_install_where_pydicom_is_not(monkeypatch):
-    tag_of.cache_clear()
-    monkeypatch.setitem(sys.modules, "pydicom.datadict", None)
-    with pytest.raises(UsageError, match=r"install medibridge\[dicom\]"):
-        FORMAT.read(Piece(SAMPLE.read_bytes()), Settings())
-    assert FORMAT.recognise(SAMPLE.read_bytes()) is not None
 
 
 # --- people ---------------------------------------------------------------------------------------------------------

@@ -125,11 +125,9 @@ class Header:
 
 @functools.cache
 def tag_of(keyword: str) -> int:
-    """The tag of a keyword of PS3.6. Raises `UsageError` where pydicom is not installed, or does not know it."""
-    try:
-        from pydicom.datadict import tag_for_keyword  # noqa: PLC0415 - optional, and slow to import
-    except ImportError as problem:
-        raise UsageError("reading DICOM needs an extra package; install medibridge[dicom]") from problem
+    """The tag of a keyword of PS3.6. Raises `UsageError` where there is none."""
+    from pydicom.datadict import tag_for_keyword  # noqa: PLC0415 - slow to import
+
     tag = tag_for_keyword(keyword)
     if tag is None:
         raise UsageError(f"{keyword} is not a keyword of DICOM; correct the table of elements")
