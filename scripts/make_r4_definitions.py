@@ -2,7 +2,7 @@
 
     python scripts/make_r4_definitions.py [--check]
 
-They come in the npm package hl7.fhir.r4.examples (CC0), which `npm ci --prefix tools/fhir` installs. The result has
+They come in the npm package hl7.fhir.r4.examples (CC0), which `scripts/set_up dev` installs. The result has
 what a check of structure needs and nothing else: of each type its elements with their cardinality, and the codes of
 each required binding.
 """
@@ -31,7 +31,7 @@ OPEN = {
 
 def main() -> None:
     if not SOURCE.is_dir():
-        sys.exit(f"{SOURCE.relative_to(ROOT)} is missing; run: npm ci --prefix tools/fhir")
+        sys.exit(f"{SOURCE.relative_to(ROOT)} is missing; run: scripts/set_up dev")
     made = _dump(_definitions())
     if "--check" not in sys.argv:
         TARGET.write_text(made)

@@ -191,7 +191,7 @@ def test_mend_gives_what_the_models_accept_whatever_was_spoiled(data):
         assert mend(mended) == (mended, ())
 
 
-@pytest.mark.skipif(not EXAMPLES.is_dir(), reason="npm ci --prefix tools/fhir installs HL7's examples")
+@pytest.mark.skipif(not EXAMPLES.is_dir(), reason="scripts/set_up dev installs HL7's examples")
 @pytest.mark.parametrize("kind", ["Patient", "Observation", "MedicationRequest", "Condition", "DiagnosticReport"])
 def test_mend_changes_nothing_in_official_examples(kind):
     for path in sorted(EXAMPLES.glob(f"{kind}-*.json")):
@@ -200,7 +200,7 @@ def test_mend_changes_nothing_in_official_examples(kind):
         assert mend(resource) == (resource, ()), path.name
 
 
-@pytest.mark.skipif(not EXAMPLES.is_dir(), reason="npm ci --prefix tools/fhir installs HL7's examples")
+@pytest.mark.skipif(not EXAMPLES.is_dir(), reason="scripts/set_up dev installs HL7's examples")
 def test_mend_knows_every_code_of_a_required_binding():
     element = (elements_of("Observation") or {})["status"]
     top = json.loads((EXAMPLES / "CodeSystem-observation-status.json").read_text())["concept"]
