@@ -192,10 +192,13 @@ _Put: TypeAlias = "Callable[[Sequence[Part], Elements, Draft], None]"
 
 
 def _merge(convert: Convert) -> _Put:
-    """The elements that the conversion gives become elements of the object itself."""
+    """The elements that the conversion gives become elements of the object itself, of the first repetition of all."""
 
     def put(parts: Sequence[Part], elements: Elements, draft: Draft) -> None:
-        for part in parts:
+        for at, part in enumerate(parts):
+            if at:
+                part.settle_all(Outcome.UNMAPPED, "FHIR has one here, and it is taken")
+                continue
             found = convert(part, draft) if part else None
             if isinstance(found, dict):
                 for key, value in found.items():

@@ -46,6 +46,15 @@ class Problem:
     place: str
     reason: str
 
+    @property
+    def is_unbound(self) -> bool:
+        """Whether it is a code outside a required value set (R4, terminologies, required bindings)."""
+        return self.reason in (_UNBOUND_CODE, _UNBOUND_CONCEPT)
+
+
+_UNBOUND_CODE: Final = "a code outside the required value set"
+_UNBOUND_CONCEPT: Final = "no code of the required value set"
+
 
 def mend(resource: JsonObject) -> tuple[JsonObject | None, tuple[Problem, ...]]:
     """The resource without what R4 does not allow, and what that was; None where nothing valid remains.
@@ -156,7 +165,7 @@ def _one(value: Json, element: Element, path: _Path, problems: list[Problem], *,
         return _bound(found, element, path, problems) if found is not None and element.codes else found
     problem = _primitive_problem(value, element.kind, pattern)
     if not problem and element.codes is not None and value not in element.any_code:
-        problem = "a code outside the required value set"
+        problem = _UNBOUND_CODE
     if problem:
         _tell(problems, path, problem)
         return None
@@ -178,7 +187,7 @@ def _bound(value: JsonObject, element: Element, path: _Path, problems: list[Prob
             system, code = coding.get("system"), coding.get("code")
             if isinstance(system, str) and code in element.codes.get(system, ()):
                 return value
-    _tell(problems, path, "no code of the required value set")
+    _tell(problems, path, _UNBOUND_CONCEPT)
     return None
 
 
