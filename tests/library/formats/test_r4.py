@@ -160,7 +160,7 @@ def spoiled(data: Any) -> Any:
             break
         if key == "resourceType":
             continue
-        target[key] = data.draw(STRANGE)
+        target[key] = copy.deepcopy(data.draw(STRANGE))
     return resource
 
 
