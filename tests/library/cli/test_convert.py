@@ -103,6 +103,38 @@ def test_convert_of_one_file_that_is_refused_ends_with_3(cli, inbox):
     assert told.out == ""
 
 
+def test_convert_of_one_file_goes_on_after_a_message_that_is_refused(cli, tmp_path):
+    path = tmp_path / "two.ndjson"
+    path.write_bytes(b'{"resourceType": "Patient", "id": "a", "active": true}\n{"resourceType": "Patient", "id": \n')
+    told = cli("convert", path, code=3)
+    assert json.loads(told.out)["resourceType"] == "Bundle"
+    assert "is refused: " in told.err
+    assert "1 messages, 1 refused" in told.err
+
+
+def test_convert_suggests_a_profile_for_a_table(cli, tmp_path):
+    path = tmp_path / "patients.csv"
+    path.write_text("patient_id,birth_date,sex\n4711,1961-05-14,F\n4712,1970-01-02,M\n")
+    told = cli("convert", path, "--suggest")
+    assert "birth_date" in told.out
+    assert not [each for each in ("4711", "1961") if each in told.out + told.err]
+
+
+def test_convert_refuses_tables_on_stdout(cli, inbox):
+    told = cli("convert", inbox / "r4-bundle-visit.json", "--to", "csv", code=2)
+    assert "say where to write them: -o DIR" in told.err
+
+
+def test_convert_draws_a_bar_and_tells_what_it_left_alone_where_a_person_looks(cli, inbox, tmp_path):
+    (inbox / ".hidden").write_bytes(LAB)
+    (inbox / "ct-study.dcm").write_bytes(samples.read("ct-study.dcm"))
+    told = cli("convert", inbox, "-o", tmp_path / "out", code=3, env={"FORCE_COLOR": "1"})
+    assert "hidden or special entries" in told.out
+    assert "MB of images stay where they are" in told.out
+    assert "converting" in told.err
+    assert not [each for each in HEALTH if each in told.out + told.err]
+
+
 # --- detect, validate, explain, coverage ----------------------------------------------------------------------------
 
 
@@ -150,6 +182,31 @@ def test_validate_names_the_place_of_what_is_invalid_and_not_its_value(cli, tmp_
     cut = tmp_path / "cut.hl7"
     cut.write_bytes(LAB[:12])
     assert cli("validate", cut, code=3, json=True).document[0]["problem"]
+
+
+def test_detect_tells_the_encoding_that_xml_declares_and_whether_bytes_are_utf_8(cli, tmp_path):
+    declared, bare, image = tmp_path / "declared.xml", tmp_path / "bare.xml", tmp_path / "image.dcm"
+    declared.write_bytes(b'<?xml version="1.0" encoding="iso-8859-1"?><Patient xmlns="http://hl7.org/fhir" id="\xff"/>')
+    bare.write_bytes(b'<Patient xmlns="http://hl7.org/fhir"/>')
+    image.write_bytes(samples.read("ct-study.dcm"))
+    first, second, third = (each["hints"] for each in cli("detect", declared, bare, image, json=True).document)
+    assert first == "declares iso-8859-1, not UTF-8"
+    assert second == "UTF-8"
+    assert "UTF-8" not in third
+
+
+def test_validate_tells_what_is_refused_what_is_no_object_and_what_the_source_has_wrong(cli, inbox, tmp_path):
+    (problem,) = cli("validate", inbox / "picture.pdf", code=3, json=True).document
+    assert problem["place"] == ""
+    assert "PDF" in problem["problem"]
+    lines = tmp_path / "lines.ndjson"
+    lines.write_bytes(b'{"resourceType": "Patient", "id": "a", "active": true}\n[1]\n')
+    assert cli("validate", lines, code=3, json=True).document[-1]["problem"]
+    wrong = tmp_path / "wrong.hl7"
+    wrong.write_bytes(LAB.replace(b"19610514", b"19611399"))
+    told = cli("validate", wrong, code=3, json=True)
+    assert any("PID" in each["place"] for each in told.document)
+    assert "19611399" not in told.out
 
 
 def test_explain_tells_of_elements_and_of_fields_without_values(cli, inbox):

@@ -46,8 +46,8 @@ def document(body: str = "", header: str = "", patient: str = PATIENT) -> bytes:
     </ClinicalDocument>""".encode()
 
 
-def read(data: bytes, zone: str = "") -> Conversion:
-    (conversion,) = FORMAT.read(Piece(data), Settings(profile=Profile(zone=zone)))
+def read(data: bytes, profile: Profile | None = None) -> Conversion:
+    (conversion,) = FORMAT.read(Piece(data), Settings(profile=profile or Profile()))
     assert validate(conversion.to_bundle()) == ()
     return conversion
 
@@ -302,10 +302,9 @@ def test_read_reports_a_root_that_is_none_as_invalid():
 
 
 def test_read_knows_an_authority_by_the_name_that_the_site_gave_it():
-    settings = Settings(profile=Profile(authorities={"St Mary": "https://st-mary.example/ids"}))
+    profile = Profile(authorities={"St Mary": "https://st-mary.example/ids"})
     data = document(patient=f'{IDENTIFIED}<id extension="x" assigningAuthorityName="St Mary"/>')
-    (conversion,) = FORMAT.read(Piece(data), settings)
-    assert all_of(conversion, "Patient")[0]["identifier"][1]["system"] == "https://st-mary.example/ids"
+    assert all_of(read(data, profile), "Patient")[0]["identifier"][1]["system"] == "https://st-mary.example/ids"
 
 
 # --- times ----------------------------------------------------------------------------------------------------------
@@ -315,6 +314,7 @@ def test_read_knows_an_authority_by_the_name_that_the_site_gave_it():
     ("written", "expected"),
     [
         ("2012-08-06", "2012-08-06"),
+        ("2012-08", "2012-08"),
         ("2012-08-06T12:30:45Z", "2012-08-06T12:30:45Z"),
         ("20120806123045-03", "2012-08-06T12:30:45-03:00"),
         ("20120806123045+1400", "2012-08-06T12:30:45+14:00"),
@@ -341,7 +341,7 @@ def test_read_takes_a_time_that_exists_and_reports_another_as_invalid(written, e
     ],
 )
 def test_read_gives_a_time_without_an_offset_that_of_the_site(zone, written, expected):
-    found = read(observation(f'<effectiveTime value="{written}"/>{WHOLE}'), zone)
+    found = read(observation(f'<effectiveTime value="{written}"/>{WHOLE}'), Profile(zone=zone))
     assert all_of(found, "Observation")[0]["effectiveDateTime"] == expected
 
 
@@ -716,7 +716,8 @@ def test_read_keeps_the_qualifier_of_a_part_of_a_name():
     [
         (
             ('<addr use="WP BAD"><houseNumber>5</houseNumber><streetName>Elm</streetName><unitID>b</unitID>'
-            "<city>Esk</city><city>Ask</city><county>Fen</county><state>MA</state><postalCode>1</postalCode><country>US</country></addr>"),
+            "<city>Esk</city><city>Ask</city><county>Fen</county><state>MA</state><postalCode>1</postalCode>"
+             "<country>US</country></addr>"),
             {"use": "work", "line": ["5 Elm", "b"], "city": "Esk", "district": "Fen", "state": "MA", "postalCode": "1",
              "country": "US"},
         ),
@@ -819,8 +820,9 @@ def test_read_makes_related_persons_of_informants_and_participants_who_are_no_pr
 def test_read_keeps_the_encounter_and_the_service_that_the_document_is_about():
     header = """<documentationOf><serviceEvent><effectiveTime><low value="2019"/></effectiveTime><performer>
     <functionCode code="PP"/><assignedEntity><id root="2.999.4" extension="p"/></assignedEntity></performer>
-    </serviceEvent></documentationOf><componentOf><encompassingEncounter><id root="2.999.7" extension="e"/><code code="x"><translation
-    code="IMP" codeSystem="2.16.840.1.113883.5.4"/></code><effectiveTime><low value="2019"/><high value="2020"/>
+    </serviceEvent></documentationOf><componentOf><encompassingEncounter><id root="2.999.7" extension="e"/>
+    <code code="x"><translation code="IMP" codeSystem="2.16.840.1.113883.5.4"/></code>
+    <effectiveTime><low value="2019"/><high value="2020"/>
     </effectiveTime><encounterParticipant typeCode="ATND"><assignedEntity><id root="2.999.4" extension="p"/>
     </assignedEntity></encounterParticipant><location><healthCareFacility><location><name>Ward</name></location></healthCareFacility>
     </location></encompassingEncounter></componentOf>"""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
+from conversions import converted, only, resources
 
 from medibridge.errors import MalformedMessage
 from medibridge.formats import Outcome, read
@@ -12,7 +13,6 @@ from medibridge.formats.fhir import validate
 from medibridge.formats.hl7v2 import views
 from medibridge.formats.hl7v2.targets import MapError
 from medibridge.formats.settings import Profile, Settings
-from tests.support.conversions import converted, only, resources
 
 PID = "PID|1||77^^^H&2.999.1&ISO^MR||Fernhollow^Iris||1961|F"
 OBR = "OBR|1|||100-8^Panel^LN|||20240307|||||||||||||||||LAB|F"
@@ -269,7 +269,9 @@ def test_read_makes_a_chain_of_locations_of_all_levels_of_a_place():
     path, at = [], found["B"]
     while at:
         path.append(at["name"])
-        at = next((one for one in found.values() if at.get("partOf", {}).get("reference", "").endswith(one["id"])), None)
+        at = next(
+            (one for one in found.values() if at.get("partOf", {}).get("reference", "").endswith(one["id"])), None
+        )
     assert path == ["B", "101", "W1", "3", "Bld", "Site"]
     bed = found["B"]
     assert (bed["status"], bed["description"], bed["type"]) == ("active", "north wing", [{"text": "N"}])
@@ -418,7 +420,8 @@ def test_read_names_the_system_of_a_diagnosis_that_stands_beside_it():
     assert first["coding"][0]["system"] == "http://hl7.org/fhir/sid/icd-10"
     assert first["text"] == "Pneumonia"
     assert "system" not in second["coding"][0]
-    assert said(conversion, "DG1[2]-2") & {Outcome.UNMAPPED, Outcome.MAPPED}
+    assert said(conversion, "DG1[1]-2") == {Outcome.MAPPED}
+    assert "'99X'" in str(resources(conversion, "Condition")[1]["extension"])
 
 
 @pytest.mark.parametrize(
@@ -436,6 +439,35 @@ def test_read_says_when_an_appointment_is_or_was_asked_for(start, end, expected)
     found = only(conversion, "Appointment")
     assert {name: found[name] for name in ("start", "end", "requestedPeriod") if name in found} == expected
     assert "minutesDuration" not in found
+
+
+# --- fields of the site ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("Patient.photo.url", "https://x.example/p", "https://x.example/p"),
+        ("Patient.photo.url", "no address", None),
+        ("Patient.photo.contentType", "image/png", "image/png"),
+        ("Patient.photo.creation", "20240306", "2024-03-06"),
+        ("Patient.active", "yes", True),
+        ("Patient.active", "2", None),
+        ("Patient.contact.period.start", "202403", "2024-03"),
+        ("Patient.multipleBirthInteger", "2", "2"),
+        ("Patient.multipleBirthInteger", "1.5", None),
+    ],
+)
+def test_read_puts_a_field_of_the_site_where_its_profile_says_or_reports_it(path, value, expected):
+    profile = Profile(segments={"ZPI": {2: path}})
+    conversion = read(adt("PV1|1|I", f"ZPI||{value}"), settings=Settings(profile=profile))
+    assert validate(conversion.to_bundle("collection")) == ()
+    found = only(conversion, "Patient")
+    for name in path.split(".")[1:]:
+        found = found.get(name) if isinstance(found, dict) else None
+        found = found[0] if isinstance(found, list) else found
+    assert found == expected
+    assert said(conversion, "ZPI[1]-2") == {Outcome.INVALID if expected is None else Outcome.MAPPED}
 
 
 # --- the maps -------------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ _RELATED: Final = frozenset({"PRS", "NOK", "ECON", "GUAR", "CAREGIVER", "AGNT", 
 
 def role_of(node: Node) -> Node | None:
     """The role that a participation holds, or the node itself if it is one."""
-    if node.name in _ROLES:
+    if node.name in _ROLES and node.name != "responsibleParty":
         return node
     for child in node.children:
         if child.name in _ROLES:

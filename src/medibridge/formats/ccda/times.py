@@ -21,6 +21,7 @@ _TS = re.compile(
 _ISO = re.compile(
     r"(\d{4})-(\d{2})(?:-(\d{2})(?:T(\d{2}):(\d{2})(?::(\d{2})(\.\d{1,9})?)?)?)?([+-]\d{2}:?\d{2}|[+-]\d{2}|Z)?"
 )
+_TO_THE_SECOND = re.compile(r"\d{14}|\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}")
 _NO_ZONE = "a time without an offset, and the profile names no zone: only its date is kept"
 _NO_MINUTES = "a time without minutes: only its date is kept"
 
@@ -43,13 +44,13 @@ class Clock:
     def instant(self, node: Node) -> Taken | None:
         """TS as instant; None where it is not exact to the second, or has no offset."""
         found = self._read(node, "dateTime", quiet=True)
-        return found if found and "T" in str(found.value) and len(node["value"].split(".")[0]) >= 14 else None
+        return found if found and "T" in str(found.value) and _TO_THE_SECOND.match(node["value"]) else None
 
     def _read(self, node: Node, kind: str, quiet: bool = False) -> Taken | None:
         leaf = Leaf(node, "value")
         if not leaf.value:
             return None
-        match = _TS.fullmatch(leaf.value) or _ISO.fullmatch(leaf.value)
+        match = _ISO.fullmatch(leaf.value) or _TS.fullmatch(leaf.value)  # 2012-08 is a month, no offset
         found = self._of(match, kind) if match else None
         if found is None:
             if not quiet:

@@ -218,7 +218,8 @@ def _time(target: str, _: str) -> Convert:
             return None
         if match[5]:
             part.settle(Outcome.PARTLY, "FHIR's time has no offset; left out", target)
-        part.mapped(target)
+        else:
+            part.mapped(target)
         return f"{match[1]}:{match[2]}:{match[3] or '00'}{match[4] or ''}"
 
     return convert
