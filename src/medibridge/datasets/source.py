@@ -93,7 +93,8 @@ def _pieces(path: Path) -> Iterator[bytes]:
             while line := file.readline(MAX_LINE + 1):
                 if line.strip():
                     yield line
-                while len(line) > MAX_LINE and not line.endswith(b"\n"):
+                too_long = len(line) > MAX_LINE
+                while too_long and line and not line.endswith(b"\n"):
                     line = file.readline(MAX_LINE)
     except OSError as problem:
         raise UsageError(f"a file of the source cannot be read ({problem.strerror}); check who may read it") from None

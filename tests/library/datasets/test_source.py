@@ -95,6 +95,13 @@ def test_source_refuses_lines_and_files_that_are_too_long_and_goes_on(tmp_path, 
     assert (found, source.refused) == ([], 1)
 
 
+def test_source_refuses_a_line_of_many_times_the_limit_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "MAX_LINE", 64)
+    found, source = found_in(tmp_path, b'{"x": "' + b"y" * 500 + b'"}', PATIENT)
+    assert [one.key for one in found] == ["Patient/p"]
+    assert source.refused == 1
+
+
 def test_source_says_that_a_file_cannot_be_read(tmp_path):
     with pytest.raises(UsageError, match="cannot be read"):
         list(Source((tmp_path,)))

@@ -655,3 +655,9 @@ def test_to_json_reports_what_is_not_fhir_and_keeps_the_rest(inside, expected, o
 def test_to_json_refuses_what_is_no_xml_that_it_reads(data, reason):
     with pytest.raises(MalformedMessage, match=reason):
         to_json(data)
+
+
+def test_validate_names_a_bundle_with_a_resource_that_r4_does_not_know():
+    entry = {"resource": {"resourceType": "Nonsense", "id": "x"}}
+    (finding,) = validate({"resourceType": "Bundle", "type": "collection", "entry": [entry]})
+    assert (finding.place, finding.reason) == ("Bundle", "holds a resource that is not of FHIR R4")

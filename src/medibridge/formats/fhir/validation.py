@@ -32,6 +32,8 @@ def validate(bundle: JsonObject) -> tuple[Finding, ...]:
     except ValidationError as problem:
         errors = problem.errors(include_input=False, include_context=False, include_url=False)
         findings.extend(Finding(place_of(error["loc"]), Outcome.INVALID, error["type"]) for error in errors)
+    except KeyError:  # fhir_core knows no resource of that name
+        findings.append(Finding(str(kind), Outcome.INVALID, "holds a resource that is not of FHIR R4"))
     except AttributeError:  # fhir_core fails on a required list that has only `_name`
         findings.append(Finding(str(kind), Outcome.INVALID, "the models cannot check a list of absent values"))
     _, problems = mend(bundle)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from medibridge.formats.conversion import Outcome
-from medibridge.formats.hl7v2_writing.datatypes import date_time, number
+from medibridge.formats.hl7v2_writing.datatypes import number
 from medibridge.formats.hl7v2_writing.draft import Draft, field_of
 from medibridge.formats.hl7v2_writing.segments import Field, Repetition
 from medibridge.formats.hl7v2_writing.source import Node
@@ -362,8 +362,8 @@ def _time(_: Draft, found: Node) -> Value:
     return "TM", [found.text("OBX-5").replace(":", "")], []
 
 
-def _period(_: Draft, found: Node) -> Value:
-    ends = [date_time(found[part].text("OBX-5")) or "" if found[part] else "" for part in ("start", "end")]
+def _period(draft: Draft, found: Node) -> Value:
+    ends = [str(draft.writer.time(found[part], {}, "OBX-5")[0]) if found[part] else "" for part in ("start", "end")]
     return "DR", ends, []
 
 
