@@ -268,11 +268,15 @@ class Listener:
             task = asyncio.create_task(self._converted(name, message, header))
             self._underway[name] = task
             task.add_done_callback(lambda _: self._underway.pop(name, None))
+        else:
+            self.counts.repeated += 1
         return task
 
     async def _converted(self, name: str, message: bytes, header: _Header | None = None) -> Acknowledgement:
+        is_left_over = header is None
         header = header or _Header.of(message, self._names)
         if await asyncio.to_thread(self._inbox.is_done, name):  # meanwhile, or just before a crash
+            self.counts.repeated += not is_left_over
             await asyncio.to_thread(self._inbox.finish, name)
             return Acknowledgement("AA")
         outcome = header.problem or await self._handled(message)

@@ -188,6 +188,7 @@ def test_listener_acknowledges_a_repeated_message_again_without_converting_it_ag
     listener = run(tmp_path, handle, story)
     assert len(seen) == 1
     assert listener.counts.accepted == 1
+    assert (listener.counts.received, listener.counts.repeated) == (6, 5)
 
 
 @pytest.mark.parametrize("garbage", [b"\r\n", b"hello\r\n" * 50, b"\x1c\r\x1c\r", b"\x0b\x1c\r", b"\x0b\r\n\x1c\r"])
