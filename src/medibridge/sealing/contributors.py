@@ -22,6 +22,7 @@ from typing import Final
 
 from medibridge.errors import UsageError
 from medibridge.ids import Address, address_bytes
+from medibridge.sealing import merkle
 
 __all__ = ["MAX_TOTAL", "Share", "ShareProof", "ShareTree", "equal_shares", "subject_over", "verify_share"]
 
@@ -117,7 +118,7 @@ class ShareTree:
 
     def proof(self, patient: Address) -> ShareProof:
         """The proof of a patient's share. Raises `UsageError` where the patient is no contributor."""
-        index = next((at for at, share in enumerate(self.shares) if share.patient == patient), None)
+        index = self._places.get(patient)
         if index is None:
             raise UsageError("this patient is no contributor; give the account that stands in the list")
         share, path = self.shares[index], []
@@ -129,12 +130,16 @@ class ShareTree:
         return ShareProof(share.payout, share.share, share.hidden, index, tuple(path), self.size, self.total)
 
     @cached_property
+    def _places(self) -> dict[Address, int]:
+        """Where each patient's leaf stands: a search for every proof would take the square of their number."""
+        return {share.patient: at for at, share in enumerate(self.shares)}
+
+    @cached_property
     def _levels(self) -> list[list[_Node]]:
         """From the leaves to the root."""
         levels: list[list[_Node]] = [[(share.share, share.leaf) for share in self.shares]]
         while len(level := levels[-1]) > 1:
-            above = [_node(left, right) for left, right in zip(level[::2], level[1::2], strict=False)]
-            levels.append(above if len(level) % 2 == 0 else [*above, level[-1]])
+            levels.append(merkle.above(level, _node))
         return levels
 
 
@@ -152,19 +157,11 @@ def verify_share(subject: bytes, root: bytes, proof: ShareProof) -> bool:
         return False
     if any(len(part) != 32 for part in (proof.hidden, *(step for _, step in proof.path))):
         return False
+    if proof.share + sum(number for number, _ in proof.path) > MAX_TOTAL:
+        return False
     node: _Node = (proof.share, leaf_of(proof.payout, proof.share, proof.hidden))
-    index, last = proof.index, proof.size - 1
-    for step in proof.path:
-        if last == 0 or node[0] + step[0] > MAX_TOTAL:
-            return False
-        if index & 1 or index == last:
-            node = _node(step, node)
-            while not index & 1 and index:
-                index, last = index >> 1, last >> 1
-        else:
-            node = _node(node, step)
-        index, last = index >> 1, last >> 1
-    return last == 0 and node == (proof.total, root) and subject == subject_over(root, proof.size, proof.total)
+    reached = merkle.climb(node, proof.index, proof.size, proof.path, _node)
+    return reached == (proof.total, root) and subject == subject_over(root, proof.size, proof.total)
 
 
 def leaf_of(payout: Address, share: int, hidden: bytes) -> bytes:

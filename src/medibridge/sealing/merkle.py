@@ -6,12 +6,15 @@ keep an inner node from passing for a leaf. A proof holds for one index in a tre
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
+from typing import TypeVar
 
 from medibridge.errors import UsageError
 
-__all__ = ["leaf", "path", "root", "verify"]
+__all__ = ["above", "climb", "leaf", "path", "root", "verify"]
+
+T = TypeVar("T")
 
 
 def leaf(entry: bytes) -> bytes:
@@ -23,7 +26,7 @@ def root(leaves: Sequence[bytes]) -> bytes:
     """The 32-byte root over leaves of 32 bytes each. Raises `UsageError` for none, or of another length."""
     level = _checked(leaves)
     while len(level) > 1:
-        level = _above(level)
+        level = above(level, _node)
     return level[0]
 
 
@@ -40,27 +43,41 @@ def path(leaves: Sequence[bytes], index: int) -> list[bytes]:
         sibling = index ^ 1
         if sibling < len(level):
             steps.append(level[sibling])
-        level = _above(level)
+        level = above(level, _node)
         index >>= 1
     return steps
 
 
 def verify(root: bytes, size: int, index: int, leaf: bytes, path: Sequence[bytes]) -> bool:
     """Whether `leaf` is at `index` of the tree of `size` leaves with this root (RFC 9162, section 2.1.3.2)."""
-    if not 0 <= index < size or len(leaf) != 32:
+    if not 0 <= index < size or any(len(node) != 32 for node in (leaf, *path)):
         return False
+    return climb(leaf, index, size, path, _node) == root
+
+
+def climb(leaf: T, index: int, size: int, path: Sequence[T], join: Callable[[T, T], T]) -> T | None:
+    """The root that a path leads to from the leaf at `index`, of 0 to `size` - 1; None where its length is wrong.
+
+    `join` makes a node of the two below it: other trees of this shape have other nodes.
+    """
     node, last = leaf, size - 1
     for step in path:
-        if last == 0 or len(step) != 32:
-            return False
+        if last == 0:
+            return None
         if index & 1 or index == last:
-            node = _node(step, node)
+            node = join(step, node)
             while not index & 1 and index:
                 index, last = index >> 1, last >> 1
         else:
-            node = _node(node, step)
+            node = join(node, step)
         index, last = index >> 1, last >> 1
-    return last == 0 and node == root
+    return node if last == 0 else None
+
+
+def above(level: Sequence[T], join: Callable[[T, T], T]) -> list[T]:
+    """The next level up. A last node without a sibling moves up as it is: the shape of RFC 9162."""
+    nodes = [join(left, right) for left, right in zip(level[::2], level[1::2], strict=False)]
+    return nodes if len(level) % 2 == 0 else [*nodes, level[-1]]
 
 
 def _checked(leaves: Sequence[bytes]) -> Sequence[bytes]:
@@ -71,9 +88,3 @@ def _checked(leaves: Sequence[bytes]) -> Sequence[bytes]:
 
 def _node(left: bytes, right: bytes) -> bytes:
     return sha256(b"\x01" + left + right).digest()
-
-
-def _above(level: Sequence[bytes]) -> list[bytes]:
-    """The next level up. A last node without a sibling moves up as it is: the shape of RFC 9162."""
-    nodes = [_node(left, right) for left, right in zip(level[::2], level[1::2], strict=False)]
-    return nodes if len(level) % 2 == 0 else [*nodes, level[-1]]
