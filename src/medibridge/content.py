@@ -96,6 +96,11 @@ class Contents:
             del self._buffer[:_HEAD]
             yield digest, self._body(digest, size)
 
+    def end(self) -> None:
+        """Read on to see that nothing follows. Raises `MalformedMessage` where anything does."""
+        if self._buffer or self._more():
+            raise MalformedMessage("bytes follow a record that has no attachments; tell its custodian")
+
     def _body(self, digest: bytes, size: int) -> Iterator[bytes]:
         hashed = hashlib.sha256()
         left = size

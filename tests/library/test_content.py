@@ -80,3 +80,15 @@ def test_an_attachment_is_named_by_the_hash_of_its_content():
     assert (image.size, image.digest) == (6, hashlib.sha256(b"pixels").digest())
     assert image.uri == "ni:///sha-256;bsnCsOsUAQdGyLzok5MDs4I0SyliBmEuuKkHo3srLzc"
     assert "pixels" not in repr(image)
+
+
+def test_end_refuses_whatever_follows_a_record():
+    for follows in (b"", b"\n"):
+        contents = Contents(iter([RECORD.to_bytes() + follows]))
+        contents.record()
+        contents.end()
+    for pieces in ([RECORD.to_bytes() + b"\nx"], [RECORD.to_bytes() + b"\n", b"x"]):
+        contents = Contents(iter(pieces))
+        assert contents.record() == RECORD
+        with pytest.raises(MalformedMessage, match="bytes follow"):
+            contents.end()

@@ -165,7 +165,9 @@ class Bridge:
             raise RecordAltered(
                 "the sealed record is of another class or kind than its deposit says; tell the institution"
             )
-        if keep is not None:
+        if record.deidentified:
+            contents.end()  # nothing may hide behind what is sold
+        elif keep is not None:
             for digest, pieces in contents.attachments():
                 keep(digest, pieces)
         return record

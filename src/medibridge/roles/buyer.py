@@ -154,7 +154,10 @@ class Buyer(Party):
         secret = self._secret(purchase.order.listing_id, purchase.order.nonce)
         key = unmask(delivered.masked_key, secret, purchase.order_id)
         manifest = self._bridge.sealed(purchase.listing.manifest, purchase.listing.seal_id)
-        return Contents(open_record(manifest, key, self._bridge.fetch)).record()
+        contents = Contents(open_record(manifest, key, self._bridge.fetch))
+        record = contents.record()
+        contents.end()
+        return record
 
     def refund(self) -> list[Refunded]:
         """Take back the price of every order that was not delivered in time."""

@@ -9,9 +9,10 @@ import pytest
 from world import DAY, LABORATORY, TREAT, World, laboratory_message, twin_of
 
 from medibridge.chain.refusals import BatchAlreadyDeposited, NotInGoodStanding, RecordNotDeposited
-from medibridge.errors import BlockMissing, InvalidCard, NoKeyForRecord, RecordAltered
+from medibridge.content import content_of
+from medibridge.errors import BlockMissing, InvalidCard, MalformedMessage, NoKeyForRecord, RecordAltered
 from medibridge.ids import DataClass, Digest, RecordDescription, cid_of, subject_of
-from medibridge.record import Record
+from medibridge.record import Attachment, Record
 from medibridge.sealing import documents, merkle
 from medibridge.sealing.batches import FeedKey, introduce, make_batch
 from medibridge.sealing.keyrings import ClassState, KeyringState, make_keyring
@@ -207,6 +208,23 @@ def test_read_says_altered_when_the_content_is_of_another_class_than_its_deposit
     (found,) = world.patient.records()
     with pytest.raises(RecordAltered, match="of another class or kind than its deposit says; tell the institution"):
         world.patient.read(found)
+
+
+def test_a_twin_cannot_be_offered_when_its_custodian_hid_something_behind_it(world: World) -> None:
+    """What is sold as de-identified must not carry an image after the record."""
+    import io
+
+    twin = replace(Record(LABORATORY, ({"resourceType": "Patient", "id": "p"},)), deidentified=True)
+    image = Attachment.of(LABORATORY, "application/dicom", lambda: io.BytesIO(b"a face" * 9_000))
+    stream, size = content_of(twin, (image,))
+    sealed = seal(stream, size, world.store.put)
+    wraps = [wrap_key(sealed.key, sealed.seal.seal_id, world.patient._identity.registered.public_key)]
+    manifest = world.bridge.publish(sealed.manifest(wraps).encode())
+    listed(world, entry(world, seal_id=sealed.seal.seal_id, manifest=manifest, deidentified=True))
+    (found,) = world.patient.records()
+    for attempt in (lambda: world.patient.read(found), lambda: world.patient.offer(found, 5)):
+        with pytest.raises(MalformedMessage, match="bytes follow a record that has no attachments"):
+            attempt()
 
 
 def test_read_says_altered_when_the_manifest_is_that_of_another_seal(world: World) -> None:
