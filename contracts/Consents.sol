@@ -2,9 +2,8 @@
 pragma solidity 0.8.37;
 
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
-import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
-import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
 import {IConsents} from "./interfaces/IConsents.sol";
+import {Signature} from "./Signature.sol";
 import {BY_DELEGATE, Consent, ConsentSlot, slotOf} from "./types/ConsentSlot.sol";
 import {Lane, PurposeOfUse} from "./types/PurposeOfUse.sol";
 
@@ -100,12 +99,21 @@ contract Consents is IConsents, EIP712 {
 
     /// @inheritdoc IConsents
     function permits(address patient, address grantee, uint8 dataClass, uint8 purpose) public view returns (Decision) {
+        return permitsAt(patient, grantee, dataClass, purpose, block.timestamp);
+    }
+
+    /// @inheritdoc IConsents
+    function permitsAt(address patient, address grantee, uint8 dataClass, uint8 purpose, uint256 time)
+        public
+        view
+        returns (Decision)
+    {
         Consent memory consent = consentOf(patient, grantee, PurposeOfUse.laneOf(purpose));
         if (consent.end == 0) return Decision.NoConsent;
         if ((uint256(1) << dataClass) & consent.classes == 0) return Decision.ClassNotCovered;
         if (PurposeOfUse.coveredBy(purpose) & consent.purposes == 0) return Decision.PurposeNotCovered;
-        if (block.timestamp < consent.start) return Decision.NotYetStarted;
-        if (block.timestamp >= consent.end) return Decision.Ended;
+        if (time < consent.start) return Decision.NotYetStarted;
+        if (time >= consent.end) return Decision.Ended;
         return Decision.Permitted;
     }
 
@@ -201,14 +209,7 @@ contract Consents is IConsents, EIP712 {
     function _requireSigned(Signed memory by, bytes32 structHash) private view {
         require(block.timestamp <= by.deadline, SignatureExpired(by.deadline, block.timestamp));
         require(by.version != 0 && by.version <= block.timestamp, VersionInFuture(by.version, block.timestamp));
-        require(_isSignedBy(by.signer, _hashTypedDataV4(structHash), by.signature), InvalidSignature(by.signer));
-    }
-
-    /// @dev The key of the account first: it needs no look at the account's code, and speaks for an EIP-7702 account too.
-    function _isSignedBy(address signer, bytes32 hash, bytes memory signature) private view returns (bool) {
-        (address recovered, ECDSA.RecoverError failure,) = ECDSA.tryRecover(hash, signature);
-        if (failure == ECDSA.RecoverError.NoError && recovered == signer) return true;
-        return signer.code.length != 0 && SignatureChecker.isValidERC1271SignatureNow(signer, hash, signature);
+        require(Signature.isBy(by.signer, _hashTypedDataV4(structHash), by.signature), InvalidSignature(by.signer));
     }
 
     /// @dev Cannot overflow within the life of the chain: each step costs a transaction, and the clock has 40 bits.

@@ -4,38 +4,43 @@ pragma solidity 0.8.37;
 import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
-import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {IConsents} from "./interfaces/IConsents.sol";
 import {IDataSales} from "./interfaces/IDataSales.sol";
+import {IFairExchange} from "./interfaces/IFairExchange.sol";
 import {IInstitutions} from "./interfaces/IInstitutions.sol";
 import {IRecords} from "./interfaces/IRecords.sol";
+import {Payouts} from "./Payouts.sol";
+import {ShareTree} from "./ShareTree.sol";
+import {DataUse, Use, UseDecision} from "./types/DataUse.sol";
 import {Lane, PurposeOfUse} from "./types/PurposeOfUse.sol";
 import {BatchProof, RecordDescription} from "./types/Record.sol";
-import {Listing, ListingId, Order, OrderId, Terms} from "./types/Sale.sol";
+import {ALL_IN_BPS, Listing, ListingId, Order, OrderId, Terms} from "./types/Sale.sol";
+import {Share, ShareProof} from "./types/Share.sol";
 
 /// @title DataSales
 /// @notice The proof to the book: {IDataSales} says what everything means.
-contract DataSales is IDataSales, AccessManaged {
-    using SafeERC20 for IERC20;
-
-    uint256 private constant ALL_IN_BPS = 10_000;
-    uint256 private constant MOST_FEE_IN_BPS = 1_000;
-    uint256 private constant MOST_CUSTODIAN_SHARE_IN_BPS = 5_000;
+contract DataSales is IDataSales, Payouts, AccessManaged {
+    uint256 private constant MOST_CUSTODIAN_SHARE_IN_BPS = ALL_IN_BPS / 2;
     uint256 private constant LEAST_DELIVERY = 1 hours;
     uint256 private constant MOST_DELIVERY = 30 days;
     uint256 private constant LEAST_DISPUTE = 1 days;
     uint256 private constant MOST_DISPUTE = 90 days;
+    uint256 private constant DELIVERY_ON_ITS_WAY = 30 minutes;
+    uint256 private constant CLAIM_PERIOD = 7 days;
+    uint256 private constant PATIENT_PART_OF_SECURITY = 10;
+
+    bytes1 private constant MASK_TAG = 0x08;
+    bytes1 private constant COMMITMENT_TAG = 0x0a;
 
     IInstitutions private immutable INSTITUTIONS;
     IRecords private immutable RECORDS;
     IConsents private immutable CONSENTS;
-    address private immutable TREASURY;
-    uint16 private immutable FEE_IN_BPS;
+    IFairExchange private immutable FAIR_EXCHANGE;
 
-    mapping(IERC20 token => bool) private _allowed;
+    mapping(IERC20 token => uint128 amountInUnits) private _leastRewards;
     mapping(ListingId listingId => ListingStatus) private _listings;
     mapping(OrderId orderId => OrderStatus) private _orders;
-    mapping(IERC20 token => mapping(address account => uint256 amountInUnits)) private _credits;
+    mapping(address buyer => mapping(address agent => bool allowed)) private _agents;
 
     /// @param governance The access manager that says who may allow tokens.
     /// @param feeInBps Hundredths of a percent of each price, at most a tenth of it. Fixed for ever.
@@ -45,63 +50,72 @@ contract DataSales is IDataSales, AccessManaged {
         IInstitutions institutions,
         IRecords records,
         IConsents consents,
+        IFairExchange fairExchange,
         uint16 feeInBps,
         address treasury
-    ) AccessManaged(governance) {
-        require(feeInBps <= MOST_FEE_IN_BPS, FeeTooHigh(feeInBps, MOST_FEE_IN_BPS));
-        require(treasury != address(0), TreasuryMissing());
+    ) AccessManaged(governance) Payouts(feeInBps, treasury) {
         INSTITUTIONS = institutions;
         RECORDS = records;
         CONSENTS = consents;
-        FEE_IN_BPS = feeInBps;
-        TREASURY = treasury;
+        FAIR_EXCHANGE = fairExchange;
     }
 
     /// @inheritdoc IDataSales
-    function allowToken(IERC20 token, bool allowed) external restricted {
-        _allowed[token] = allowed;
-        emit TokenAllowed(token, allowed);
+    function allowToken(IERC20 token, uint128 leastRewardInUnits) external restricted {
+        _leastRewards[token] = leastRewardInUnits;
+        emit TokenAllowed(token, leastRewardInUnits);
     }
 
     /// @inheritdoc IDataSales
     function list(Terms calldata terms, RecordDescription calldata record, BatchProof calldata proof)
         external
-        returns (ListingId listingId)
+        returns (ListingId)
     {
-        _requireSoundTerms(terms);
         if (!record.deidentified) revert NotDeidentified(record.idOf());
-        require(uint256(record.subject) >> 160 == 0, SubjectNotAPatient(record.subject));
         if (!RECORDS.isDeposited(record, proof)) revert RecordNotDeposited(record.idOf());
-        Listing memory listing = Listing({
-            seller: msg.sender,
-            custodian: record.custodian,
-            subject: record.subject,
-            dataClass: record.dataClass,
-            sealId: record.sealId,
-            manifestDigest: record.manifestDigest,
-            terms: terms
-        });
-        _requireMayBeSold(listing);
-        listingId = listing.listingIdOf(address(this));
-        ListingStatus storage status = _listings[listingId];
-        require(status.state == ListingState.None, ListingExists(listingId));
+        return _list(
+            Listing({
+                seller: msg.sender,
+                custodian: record.custodian,
+                subject: record.subject,
+                dataClass: record.dataClass,
+                sealId: record.sealId,
+                manifestDigest: record.manifestDigest,
+                terms: terms
+            })
+        );
+    }
 
-        (status.state, status.listedAt) = (ListingState.Live, uint40(block.timestamp));
-        emit Listed(listingId, msg.sender, listing);
+    /// @inheritdoc IDataSales
+    function change(Listing memory listing, Terms calldata terms) external returns (ListingId) {
+        ListingId listingId = _unlist(listing);
+        ListingStatus storage status = _listings[listingId];
+        if (status.open == 0 && status.closedAt == 0) _releaseBond(listingId, listing);
+        listing.terms = terms;
+        return _list(listing);
     }
 
     /// @inheritdoc IDataSales
     function unlist(Listing memory listing) external {
-        require(msg.sender == listing.seller, NotTheSeller(msg.sender, listing.seller));
-        ListingId listingId = _requireLive(listing);
+        _unlist(listing);
+    }
 
-        _listings[listingId].state = ListingState.Withdrawn;
-        emit Unlisted(listingId);
+    /// @inheritdoc IDataSales
+    function releaseBond(Listing memory listing) external {
+        ListingId listingId = listing.listingIdOf(address(this));
+        ListingStatus memory status = _listings[listingId];
+        bool ended = status.state == ListingState.Withdrawn || _isFrozen(status.state);
+        require(ended, BondStays(listingId, status.state));
+        require(status.open == 0, OrdersOpen(listingId, status.open));
+        uint256 time = status.closedAt == 0 ? 0 : status.closedAt + CLAIM_PERIOD;
+        require(block.timestamp >= time, BondStaysUntil(listingId, time, block.timestamp));
+
+        _releaseBond(listingId, listing);
     }
 
     /// @inheritdoc IDataSales
     function buy(Listing memory listing, Purchase calldata purchase) external returns (OrderId) {
-        return _buy(listing, purchase);
+        return _buy(msg.sender, listing, purchase);
     }
 
     /// @inheritdoc IDataSales
@@ -110,42 +124,94 @@ contract DataSales is IDataSales, AccessManaged {
         returns (OrderId)
     {
         IERC20 token = listing.terms.token;
-        require(_allowed[token], TokenNotAllowed(token));
+        require(_leastRewards[token] != 0, TokenNotAllowed(token));
         // A permit that was front-run has left the allowance it promised; the transfer decides.
         try IERC20Permit(address(token))
             .permit(
                 msg.sender, address(this), listing.terms.priceInUnits, permit.deadline, permit.v, permit.r, permit.s
             ) {}
             catch {}
-        return _buy(listing, purchase);
+        return _buy(msg.sender, listing, purchase);
+    }
+
+    /// @inheritdoc IDataSales
+    function buyFor(address buyer, Listing memory listing, Purchase calldata purchase) external returns (OrderId) {
+        require(_agents[buyer][msg.sender], NotAnAgent(msg.sender, buyer));
+        return _buy(buyer, listing, purchase);
+    }
+
+    /// @inheritdoc IDataSales
+    function allowAgent(address agent, bool allowed) external {
+        _agents[msg.sender][agent] = allowed;
+        emit AgentAllowed(msg.sender, agent, allowed);
     }
 
     /// @inheritdoc IDataSales
     function deliver(Order memory order, Listing memory listing, bytes32 maskedKey) external {
         (OrderId orderId, uint40 deadline) = _requireOrder(order, listing, OrderState.Paid);
         require(msg.sender == listing.seller, NotTheSeller(msg.sender, listing.seller));
-        require(block.timestamp < deadline, DeadlinePassed(orderId, deadline, block.timestamp));
+        _requireBefore(orderId, deadline);
 
         deadline = uint40(block.timestamp + listing.terms.disputeWithin);
-        _orders[orderId] = OrderStatus({
-            state: OrderState.Delivered, deadline: deadline, delivery: bytes26(keccak256(abi.encode(maskedKey)))
-        });
+        _orders[orderId] =
+            OrderStatus({state: OrderState.Delivered, deadline: deadline, delivery: _digestOf(maskedKey)});
         emit Delivered(orderId, maskedKey, deadline);
+    }
+
+    /// @inheritdoc IDataSales
+    function stop(Order memory order, Listing memory listing) external {
+        (OrderId orderId, uint40 deadline) = _requireOrder(order, listing, OrderState.Paid);
+        StopGround ground = groundToStop(listing, order.buyer);
+        require(ground != StopGround.None, NoGroundToStop(orderId));
+        uint40 earlier = uint40(block.timestamp + DELIVERY_ON_ITS_WAY);
+        require(earlier < deadline, EndsSoonAnyway(orderId, deadline));
+
+        _orders[orderId].deadline = earlier;
+        emit Stopped(orderId, ground, earlier);
+    }
+
+    /// @inheritdoc IDataSales
+    function proveWrongKey(
+        Order memory order,
+        Listing memory listing,
+        bytes32 maskedKey,
+        bytes32 secret,
+        IFairExchange.ChunkProof calldata proof
+    ) external {
+        OrderId orderId = _requireDisputable(order, listing);
+        bytes26 delivery = _orders[orderId].delivery;
+        require(_digestOf(maskedKey) == delivery, DeliveryIsNot(orderId, delivery, _digestOf(maskedKey)));
+        bytes32 commitment = sha256(abi.encodePacked(COMMITMENT_TAG, secret));
+        require(commitment == order.commitment, SecretIsNot(orderId, order.commitment, commitment));
+        bytes32 key = maskedKey ^ sha256(abi.encodePacked(MASK_TAG, secret, orderId));
+        require(FAIR_EXCHANGE.isWrongKey(listing.sealId, proof, key), KeyIsRight(orderId, proof.index));
+
+        _compensate(orderId, order, listing.terms);
+        emit WrongKeyProved(orderId, proof.index, listing.terms.rewardInUnits);
+    }
+
+    /// @inheritdoc IDataSales
+    function proveWrongChunk(
+        Order memory order,
+        Listing memory listing,
+        IFairExchange.ChunkProof calldata proof,
+        bytes32 chunkKey,
+        bytes calldata chunk
+    ) external {
+        OrderId orderId = _requireDisputable(order, listing);
+        bool wrong = FAIR_EXCHANGE.isWrongChunk(listing.sealId, proof, chunkKey, chunk);
+        require(wrong, ChunkIsRight(orderId, proof.index));
+
+        _compensate(orderId, order, listing.terms);
+        emit WrongChunkProved(orderId, proof.index, listing.terms.rewardInUnits);
     }
 
     /// @inheritdoc IDataSales
     function settle(Order memory order, Listing memory listing) external {
         OrderId orderId = _close(order, listing, OrderState.Delivered, OrderState.Settled);
 
-        uint256 price = order.priceInUnits;
-        uint256 feeInUnits = price * FEE_IN_BPS / ALL_IN_BPS;
-        uint256 custodianInUnits = (price - feeInUnits) * listing.terms.custodianShareInBps / ALL_IN_BPS;
-        uint256 patientInUnits = price - feeInUnits - custodianInUnits;
-        IERC20 token = listing.terms.token;
-        _credit(token, TREASURY, feeInUnits);
-        _credit(token, listing.custodian, custodianInUnits);
-        _credit(token, _patientOf(listing), patientInUnits);
-        emit Settled(orderId, feeInUnits, custodianInUnits, patientInUnits);
+        _listings[order.listingId].sold += 1;
+        emit Settled(orderId, order.listingId);
     }
 
     /// @inheritdoc IDataSales
@@ -157,25 +223,46 @@ contract DataSales is IDataSales, AccessManaged {
     }
 
     /// @inheritdoc IDataSales
-    function withdraw(IERC20 token, address to) external {
-        uint256 amountInUnits = _credits[token][msg.sender];
-        require(amountInUnits != 0, NothingToWithdraw(token, msg.sender));
-        require(to != address(0) && to != address(this), InvalidReceiver(to));
+    function freeze(
+        Listing memory listing,
+        address patient,
+        bytes32 salt,
+        Share calldata share,
+        ShareProof calldata proof
+    ) external {
+        ListingId listingId = listing.listingIdOf(address(this));
+        bool contributes =
+            share.hidden == ShareTree.hiddenOf(salt, patient) && ShareTree.includes(listing.subject, share, proof);
+        require(contributes, ShareNotInListing(listingId));
+        require(
+            _decisionOf(patient, listing, block.timestamp) != IConsents.Decision.Permitted, PatientConsents(listingId)
+        );
+        ListingStatus storage status = _listings[listingId];
+        (ListingState state, uint40 listedAt) = (status.state, status.listedAt);
+        uint40 changedAt = CONSENTS.consentOf(patient, listing.seller, Lane.ResearchAndSale).changedAt;
+        bool forfeited = changedAt < listedAt && _decisionOf(patient, listing, listedAt) != IConsents.Decision.Permitted;
+        bool changes = state == ListingState.Live || state == ListingState.Withdrawn
+            || (state == ListingState.Frozen && forfeited);
+        require(changes, NothingToFreeze(listingId, state));
 
-        _credits[token][msg.sender] = 0;
-        emit CreditWithdrawn(token, msg.sender, to, amountInUnits);
-
-        token.safeTransfer(to, amountInUnits);
+        status.state = forfeited ? ListingState.Forfeited : ListingState.Frozen;
+        if (forfeited) {
+            uint256 securityInUnits = listing.terms.securityInUnits;
+            uint256 patientInUnits = securityInUnits / PATIENT_PART_OF_SECURITY;
+            _credit(listing.terms.token, patient, patientInUnits);
+            _credit(listing.terms.token, TREASURY, securityInUnits - patientInUnits);
+        }
+        emit Frozen(listingId, forfeited);
     }
 
     /// @inheritdoc IDataSales
-    function creditOf(IERC20 token, address account) external view returns (uint256) {
-        return _credits[token][account];
+    function leastRewardOf(IERC20 token) external view returns (uint128) {
+        return _leastRewards[token];
     }
 
     /// @inheritdoc IDataSales
-    function isTokenAllowed(IERC20 token) external view returns (bool) {
-        return _allowed[token];
+    function isAgentOf(address buyer, address agent) external view returns (bool) {
+        return _agents[buyer][agent];
     }
 
     /// @inheritdoc IDataSales
@@ -189,19 +276,81 @@ contract DataSales is IDataSales, AccessManaged {
     }
 
     /// @inheritdoc IDataSales
-    function fee() external view returns (uint16 feeInBps, address treasury) {
-        return (FEE_IN_BPS, TREASURY);
+    function groundToStop(Listing memory listing, address buyer) public view returns (StopGround) {
+        if (_isFrozen(_listings[listing.listingIdOf(address(this))].state)) return StopGround.ListingFrozen;
+        if (!INSTITUTIONS.isInGoodStanding(listing.custodian)) return StopGround.CustodianSuspended;
+        if (!INSTITUTIONS.isInGoodStanding(buyer)) return StopGround.BuyerSuspended;
+        bool permitted = _saleDecisionOf(listing) == IConsents.Decision.Permitted;
+        return permitted ? StopGround.None : StopGround.ConsentWithdrawn;
     }
 
-    function _buy(Listing memory listing, Purchase calldata purchase) private returns (OrderId orderId) {
-        ListingId listingId = _requireLive(listing);
-        require(_allowed[listing.terms.token], TokenNotAllowed(listing.terms.token));
-        require(INSTITUTIONS.isInGoodStanding(msg.sender), BuyerNotInGoodStanding(msg.sender));
+    /// @inheritdoc IDataSales
+    function permitsUse(Listing memory listing, Use memory use, address buyer) public view returns (UseDecision) {
+        return DataUse.decide(listing.terms.conditions, use, uint8(INSTITUTIONS.institutionOf(buyer).kind));
+    }
+
+    /// @dev Marks all settled sales as distributed.
+    function _takeUndistributed(ListingId listingId) internal override returns (uint256 sales) {
+        ListingStatus storage status = _listings[listingId];
+        sales = status.sold - status.distributed;
+        status.distributed = status.sold;
+    }
+
+    function _soldOf(ListingId listingId) internal view override returns (uint256) {
+        return _listings[listingId].sold;
+    }
+
+    function _list(Listing memory listing) private returns (ListingId listingId) {
+        _requireSoundTerms(listing.terms);
         _requireMayBeSold(listing);
+        if (!listing.isOfOnePatient()) {
+            require(listing.seller == listing.custodian, NotTheCustodian(listing.seller, listing.custodian));
+            (uint256 security, uint256 least) = (listing.terms.securityInUnits, listing.terms.priceInUnits);
+            require(security >= least, SecurityTooLow(security, least));
+        }
+        listingId = listing.listingIdOf(address(this));
+        require(_listings[listingId].state == ListingState.None, ListingExists(listingId));
+
+        _debit(listing.terms.token, listing.seller, listing.terms.bondInUnits());
+        _listings[listingId] = ListingStatus({
+            state: ListingState.Live,
+            listedAt: uint40(block.timestamp),
+            closedAt: 0,
+            open: 0,
+            places: listing.terms.places,
+            sold: 0,
+            distributed: 0
+        });
+        emit Listed(listingId, listing.seller, listing);
+    }
+
+    function _unlist(Listing memory listing) private returns (ListingId listingId) {
+        require(msg.sender == listing.seller, NotTheSeller(msg.sender, listing.seller));
+        listingId = listing.listingIdOf(address(this));
+        _requireLive(listingId, _listings[listingId].state);
+
+        _listings[listingId].state = ListingState.Withdrawn;
+        emit Unlisted(listingId);
+    }
+
+    function _releaseBond(ListingId listingId, Listing memory listing) private {
+        ListingStatus storage status = _listings[listingId];
+        uint256 amountInUnits = uint256(status.places) * listing.terms.rewardInUnits;
+        if (status.state != ListingState.Forfeited) amountInUnits += listing.terms.securityInUnits;
+
+        (status.state, status.places) = (ListingState.Released, 0);
+        _credit(listing.terms.token, listing.seller, amountInUnits);
+        emit BondReleased(listingId, amountInUnits);
+    }
+
+    function _buy(address buyer, Listing memory listing, Purchase calldata purchase) private returns (OrderId orderId) {
+        ListingId listingId = listing.listingIdOf(address(this));
+        _requireMayBeBought(buyer, listing, purchase.use);
+        _takePlace(listingId);
         uint128 priceInUnits = listing.terms.priceInUnits;
         orderId = Order({
             listingId: listingId,
-            buyer: msg.sender,
+            buyer: buyer,
             commitment: purchase.commitment,
             priceInUnits: priceInUnits,
             nonce: purchase.nonce
@@ -213,22 +362,24 @@ contract DataSales is IDataSales, AccessManaged {
         emit Bought(
             orderId,
             listingId,
-            msg.sender,
+            buyer,
             purchase.commitment,
             purchase.sealedSecret,
             priceInUnits,
             purchase.nonce,
+            purchase.use,
             deadline
         );
 
         _pullExactly(listing.terms.token, priceInUnits);
     }
 
-    function _pullExactly(IERC20 token, uint256 amountInUnits) private {
-        uint256 before = token.balanceOf(address(this));
-        token.safeTransferFrom(msg.sender, address(this), amountInUnits);
-        uint256 arrived = token.balanceOf(address(this)) - before;
-        require(arrived == amountInUnits, InexactTransfer(amountInUnits, arrived));
+    function _takePlace(ListingId listingId) private {
+        ListingStatus storage status = _listings[listingId];
+        _requireLive(listingId, status.state);
+        (uint32 open, uint32 places) = (status.open, status.places);
+        require(open < places, NoPlaceLeft(listingId, places));
+        status.open = open + 1;
     }
 
     /// @dev Ends an order whose deadline is reached.
@@ -239,17 +390,19 @@ contract DataSales is IDataSales, AccessManaged {
         uint40 deadline;
         (orderId, deadline) = _requireOrder(order, listing, from);
         require(block.timestamp >= deadline, DeadlineNotReached(orderId, deadline, block.timestamp));
+
         _orders[orderId].state = to;
+        ListingStatus storage status = _listings[order.listingId];
+        (status.open, status.closedAt) = (status.open - 1, uint40(block.timestamp));
     }
 
-    function _credit(IERC20 token, address account, uint256 amountInUnits) private {
-        if (amountInUnits != 0) _credits[token][account] += amountInUnits;
-    }
-
-    function _requireLive(Listing memory listing) private view returns (ListingId listingId) {
-        listingId = listing.listingIdOf(address(this));
-        ListingState state = _listings[listingId].state;
-        require(state == ListingState.Live, ListingNotLive(listingId, state));
+    /// @dev Ends an order whose seller cheated: nobody else shall fall for this listing.
+    function _compensate(OrderId orderId, Order memory order, Terms memory terms) private {
+        _orders[orderId].state = OrderState.Disputed;
+        ListingStatus storage status = _listings[order.listingId];
+        (status.open, status.places, status.closedAt) = (status.open - 1, status.places - 1, uint40(block.timestamp));
+        if (!_isFrozen(status.state)) status.state = ListingState.Frozen;
+        _credit(terms.token, order.buyer, uint256(order.priceInUnits) + terms.rewardInUnits);
     }
 
     function _requireOrder(Order memory order, Listing memory listing, OrderState expected)
@@ -266,18 +419,52 @@ contract DataSales is IDataSales, AccessManaged {
         deadline = status.deadline;
     }
 
-    /// @dev The custodian still vouches, and the patient lets this seller sell it for this purpose now.
+    function _requireDisputable(Order memory order, Listing memory listing) private view returns (OrderId orderId) {
+        uint40 deadline;
+        (orderId, deadline) = _requireOrder(order, listing, OrderState.Delivered);
+        require(msg.sender == order.buyer, NotTheBuyer(msg.sender, order.buyer));
+        _requireBefore(orderId, deadline);
+    }
+
+    function _requireBefore(OrderId orderId, uint40 deadline) private view {
+        require(block.timestamp < deadline, DeadlinePassed(orderId, deadline, block.timestamp));
+    }
+
+    function _requireMayBeBought(address buyer, Listing memory listing, Use memory use) private view {
+        Terms memory terms = listing.terms;
+        require(_leastRewards[terms.token] != 0, TokenNotAllowed(terms.token));
+        require(terms.reservedFor == address(0) || terms.reservedFor == buyer, ReservedFor(terms.reservedFor, buyer));
+        IInstitutions.Institution memory institution = INSTITUTIONS.institutionOf(buyer);
+        require(institution.standing == IInstitutions.Standing.Good, BuyerNotInGoodStanding(buyer));
+        UseDecision decision = DataUse.decide(terms.conditions, use, uint8(institution.kind));
+        require(decision == UseDecision.Permitted, UseNotPermitted(buyer, decision));
+        _requireMayBeSold(listing);
+    }
+
+    /// @dev The custodian still vouches, and a single patient lets this seller sell it for this purpose now.
     function _requireMayBeSold(Listing memory listing) private view {
         require(INSTITUTIONS.isInGoodStanding(listing.custodian), CustodianNotInGoodStanding(listing.custodian));
-        address patient = _patientOf(listing);
-        if (listing.seller == patient) return;
-        IConsents.Decision decision =
-            CONSENTS.permits(patient, listing.seller, listing.dataClass, listing.terms.purpose);
+        IConsents.Decision decision = _saleDecisionOf(listing);
         require(decision == IConsents.Decision.Permitted, SaleNotPermitted(listing.subject, listing.seller, decision));
     }
 
-    function _requireSoundTerms(Terms calldata terms) private view {
-        require(_allowed[terms.token], TokenNotAllowed(terms.token));
+    /// @dev What a single patient's consent says now. The patients of a dataset are hidden: they {freeze}.
+    function _saleDecisionOf(Listing memory listing) private view returns (IConsents.Decision) {
+        if (!listing.isOfOnePatient() || listing.seller == listing.patientOf()) return IConsents.Decision.Permitted;
+        return _decisionOf(listing.patientOf(), listing, block.timestamp);
+    }
+
+    function _decisionOf(address patient, Listing memory listing, uint256 time)
+        private
+        view
+        returns (IConsents.Decision)
+    {
+        return CONSENTS.permitsAt(patient, listing.seller, listing.dataClass, listing.terms.conditions.purpose, time);
+    }
+
+    function _requireSoundTerms(Terms memory terms) private view {
+        uint256 leastReward = _leastRewards[terms.token];
+        require(leastReward != 0, TokenNotAllowed(terms.token));
         require(terms.priceInUnits != 0, ZeroPrice());
         _requireWithin(terms.deliverWithin, LEAST_DELIVERY, MOST_DELIVERY);
         _requireWithin(terms.disputeWithin, LEAST_DISPUTE, MOST_DISPUTE);
@@ -285,17 +472,27 @@ contract DataSales is IDataSales, AccessManaged {
             terms.custodianShareInBps <= MOST_CUSTODIAN_SHARE_IN_BPS,
             CustodianShareTooHigh(terms.custodianShareInBps, MOST_CUSTODIAN_SHARE_IN_BPS)
         );
-        require(
-            terms.purpose < 32 && PurposeOfUse.laneOf(terms.purpose) == Lane.ResearchAndSale,
-            PurposeNotForSale(terms.purpose)
-        );
+        require(terms.places != 0, NoPlaces());
+        require(terms.rewardInUnits >= leastReward, RewardTooLow(terms.rewardInUnits, leastReward));
+        uint8 purpose = terms.conditions.purpose;
+        require(purpose < 32 && PurposeOfUse.laneOf(purpose) == Lane.ResearchAndSale, PurposeNotForSale(purpose));
+        require(DataUse.isSound(terms.conditions), InvalidDataUse(terms.conditions.duoTerms, terms.conditions.disease));
+    }
+
+    function _requireLive(ListingId listingId, ListingState state) private pure {
+        require(state == ListingState.Live, ListingNotLive(listingId, state));
     }
 
     function _requireWithin(uint256 window, uint256 least, uint256 most) private pure {
         require(least <= window && window <= most, WindowOutOfRange(window, least, most));
     }
 
-    function _patientOf(Listing memory listing) private pure returns (address) {
-        return address(uint160(uint256(listing.subject)));
+    function _isFrozen(ListingState state) private pure returns (bool) {
+        return state == ListingState.Frozen || state == ListingState.Forfeited;
+    }
+
+    /// @dev As much of the hash as an order's slot holds.
+    function _digestOf(bytes32 maskedKey) private pure returns (bytes26) {
+        return bytes26(keccak256(abi.encode(maskedKey)));
     }
 }

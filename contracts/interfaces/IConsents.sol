@@ -203,6 +203,12 @@ interface IConsents {
     /// A purpose is covered by itself or by an ancestor. Holds while `start <= now < end`.
     function permits(address patient, address grantee, uint8 dataClass, uint8 purpose) external view returns (Decision);
 
+    /// @notice As {permits}, by the consent that stands now, for another second: seconds since 1970.
+    function permitsAt(address patient, address grantee, uint8 dataClass, uint8 purpose, uint256 time)
+        external
+        view
+        returns (Decision);
+
     /// @notice The consent as it stands; a revoked one keeps only its version, time and flags.
     function consentOf(address patient, address grantee, Lane lane) external view returns (Consent memory);
 

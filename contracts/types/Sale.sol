@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {Conditions} from "./DataUse.sol";
 
 /// @notice The keccak id of a listing: chain, market and every field of it.
 type ListingId is bytes32;
@@ -9,27 +10,46 @@ type ListingId is bytes32;
 /// @notice The keccak id of an order: chain, market and every field of it.
 type OrderId is bytes32;
 
-using {listingIdOf} for Listing global;
+using {listingIdOf, isOfOnePatient, patientOf} for Listing global;
 using {orderIdOf} for Order global;
+using {bondInUnits, partsOf} for Terms global;
+
+uint256 constant ALL_IN_BPS = 10_000;
 
 /// @notice What the seller asks.
 /// @param token An allowed ERC-20.
 /// @param priceInUnits In the token's smallest unit, above zero.
-/// @param purpose What it is sold for: a purpose of the research-and-sale lane, as a bit number.
-/// @param duoTerms GA4GH Data Use Ontology terms, one bit each.
+/// @param conditions For which use and to which buyers it is sold.
+/// @param reservedFor The only account that may buy; zero for any.
 /// @param deliverWithin Seconds from purchase to the end of delivery.
 /// @param disputeWithin Seconds from delivery to settlement.
-/// @param custodianShareInBps Hundredths of a percent of what remains after the fee; the rest is the patient's.
+/// @param custodianShareInBps Hundredths of a percent of what remains after the fee; the rest is the patients'.
+/// @param places How many orders may be open at once; each has a reward in the bond.
+/// @param rewardInUnits What a buyer who proves that he was cheated gets from the bond, to cover the proof.
+/// @param securityInUnits What the seller of many patients' data loses if one of them never consented.
 /// @param nonce Tells two listings of the same record apart.
 struct Terms {
     IERC20 token;
     uint128 priceInUnits;
-    uint8 purpose;
-    uint32 duoTerms;
+    Conditions conditions;
+    address reservedFor;
     uint32 deliverWithin;
     uint32 disputeWithin;
     uint16 custodianShareInBps;
+    uint32 places;
+    uint128 rewardInUnits;
+    uint128 securityInUnits;
     uint64 nonce;
+}
+
+/// @notice How one price is shared out; the three add up to it.
+/// @param feeInUnits To the treasury, rounded down.
+/// @param custodianInUnits To the custodian, rounded down.
+/// @param patientsInUnits To the patient, or to all patients of a dataset together.
+struct Parts {
+    uint256 feeInUnits;
+    uint256 custodianInUnits;
+    uint256 patientsInUnits;
 }
 
 /// @notice A sealed record for sale.
@@ -59,7 +79,7 @@ struct Order {
 
 // forgefmt: disable-next-item
 bytes32 constant LISTING_TYPEHASH = keccak256(
-    "Listing(uint256 chainId,address market,address seller,address custodian,bytes32 subject,uint8 dataClass,bytes32 sealId,bytes32 manifestDigest,address token,uint128 priceInUnits,uint8 purpose,uint32 duoTerms,uint32 deliverWithin,uint32 disputeWithin,uint16 custodianShareInBps,uint64 nonce)"
+    "Listing(uint256 chainId,address market,address seller,address custodian,bytes32 subject,uint8 dataClass,bytes32 sealId,bytes32 manifestDigest,address token,uint128 priceInUnits,uint8 purpose,uint32 duoTerms,uint32 disease,uint16 kindsAllowed,uint16 kindsDenied,address reservedFor,uint32 deliverWithin,uint32 disputeWithin,uint16 custodianShareInBps,uint32 places,uint128 rewardInUnits,uint128 securityInUnits,uint64 nonce)"
 );
 
 // forgefmt: disable-next-item
@@ -75,4 +95,27 @@ function listingIdOf(Listing memory listing, address market) view returns (Listi
 /// @notice keccak256(abi.encode(ORDER_TYPEHASH, chainid, market, every field in order)).
 function orderIdOf(Order memory order, address market) view returns (OrderId) {
     return OrderId.wrap(keccak256(abi.encode(ORDER_TYPEHASH, block.chainid, market, order)));
+}
+
+/// @notice Whether the record is about a single patient; else its subject commits to its contributors.
+function isOfOnePatient(Listing memory listing) pure returns (bool) {
+    return uint256(listing.subject) >> 160 == 0;
+}
+
+/// @notice The patient of a record about a single one.
+function patientOf(Listing memory listing) pure returns (address) {
+    return address(uint160(uint256(listing.subject)));
+}
+
+/// @notice All that the seller leaves: the security and a reward for each order that may be open.
+function bondInUnits(Terms memory terms) pure returns (uint256) {
+    return uint256(terms.securityInUnits) + uint256(terms.places) * terms.rewardInUnits;
+}
+
+/// @notice How one price is shared out, with a fee of so many hundredths of a percent.
+function partsOf(Terms memory terms, uint256 feeInBps) pure returns (Parts memory parts) {
+    uint256 price = terms.priceInUnits;
+    parts.feeInUnits = price * feeInBps / ALL_IN_BPS;
+    parts.custodianInUnits = (price - parts.feeInUnits) * terms.custodianShareInBps / ALL_IN_BPS;
+    parts.patientsInUnits = price - parts.feeInUnits - parts.custodianInUnits;
 }

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {StandingOffer} from "../types/StandingOffer.sol";
+
+/// @title What patients offer once, for many buyers
+/// @notice A patient signs one message; custodians fill requests with it as often as it says. It adds to the consent and
+/// never replaces it: where the consent ends, the offer is dead too. Cancelling takes effect at once, one offer or all
+/// below a number.
+/// *Warning*: using an offer shows the patient's account, and that it is paid at the payout account.
+interface IStandingOffers {
+    /// @notice Why an offer does not fit.
+    enum OfferFault {
+        None,
+        OtherSeller,
+        Cancelled,
+        UsedUp,
+        Ended,
+        ClassNotOffered,
+        PurposeNotOffered,
+        BuyerKindNotAllowed,
+        OtherToken,
+        PaysTooLittle
+    }
+
+    /// @notice An offer is dead, though not used up.
+    /// @param patient Whose offer.
+    /// @param offerId Its EIP-712 hash.
+    event OfferCancelled(address indexed patient, bytes32 indexed offerId);
+
+    /// @notice All offers of a patient with a nonce below this are dead.
+    /// @param patient Whose offers.
+    /// @param nonce The first nonce that may live.
+    event OffersCancelled(address indexed patient, uint64 nonce);
+
+    /// @notice An offer was used.
+    /// @param patient Whose offer.
+    /// @param offerId Its EIP-712 hash.
+    /// @param used How often now.
+    event OfferUsed(address indexed patient, bytes32 indexed offerId, uint32 used);
+
+    /// @notice Only the patient cancels an offer.
+    error NotThePatient(address account, address patient);
+
+    /// @notice The offer does not fit; leave the patient out, or ask for another offer.
+    error OfferDoesNotFit(address patient, OfferFault fault);
+
+    /// @notice The offer is not signed by its patient.
+    error OfferNotSigned(address patient);
+
+    /// @notice A later number is cancelled already.
+    error NonceNotLater(uint64 nonce, uint64 current);
+
+    /// @notice Makes one offer dead.
+    /// @dev Reverts with {NotThePatient}.
+    function cancelOffer(StandingOffer calldata offer) external;
+
+    /// @notice Makes all of the caller's offers with a nonce below this dead.
+    /// @dev Reverts with {NonceNotLater}.
+    function cancelOffersBelow(uint64 nonce) external;
+
+    /// @notice The EIP-712 hash that the patient signs, and the offer's name.
+    function offerIdOf(StandingOffer calldata offer) external view returns (bytes32);
+
+    /// @notice How often an offer was used; 2³² − 1 where it is cancelled.
+    function usedOf(bytes32 offerId) external view returns (uint32);
+
+    /// @notice The first nonce of a patient's offers that may live.
+    function firstNonceOf(address patient) external view returns (uint64);
+}
