@@ -25,7 +25,17 @@ from eth_utils.abi import event_abi_to_log_topic, function_abi_to_4byte_selector
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAIN = ROOT / "src/medibridge/chain"
-CONTRACTS = ("Governance", "Institutions", "KeyCards", "Records", "Consents", "DataSales", "TestDollar")
+CONTRACTS = (
+    "Governance",
+    "Institutions",
+    "KeyCards",
+    "Records",
+    "Consents",
+    "FairExchange",
+    "DataSales",
+    "Requests",
+    "TestDollar",
+)
 TYPED = CONTRACTS[1:]  # Governance is OpenZeppelin's AccessManager: deployed by us, wrapped by nobody
 PYTHON_TYPES = {"address": "Address", "bool": "bool", "bytes": "bytes", "string": "str", "tuple": "Any"}
 

@@ -3,35 +3,37 @@
 from medibridge.chain.connection import Chain
 from medibridge.chain.consents import Consents
 from medibridge.chain.data_sales import DataSales, Token
+from medibridge.chain.data_use import Conditions, DuoTerm, Research, Use, UseDecision
 from medibridge.chain.deployment import Deployment, System, deploy
 from medibridge.chain.institutions import Institutions, KeyCards
 from medibridge.chain.records import Records
-from medibridge.chain.values import (
-    Consent,
-    Decision,
-    Grant,
-    Institution,
-    Kind,
+from medibridge.chain.requests import Request, RequestId, Requests, RequestState, StandingOffer
+from medibridge.chain.sales import (
+    ChunkProof,
     Listing,
     ListingId,
     ListingState,
+    ListingStatus,
     Order,
     OrderId,
     OrderState,
     OrderStatus,
-    Revocation,
-    Signed,
-    Standing,
+    Parts,
+    StopGround,
     Terms,
 )
+from medibridge.chain.values import Consent, Decision, Grant, Institution, Kind, Revocation, Signed, Standing
 
 __all__ = [
     "Chain",
+    "ChunkProof",
+    "Conditions",
     "Consent",
     "Consents",
     "DataSales",
     "Decision",
     "Deployment",
+    "DuoTerm",
     "Grant",
     "Institution",
     "Institutions",
@@ -40,16 +42,27 @@ __all__ = [
     "Listing",
     "ListingId",
     "ListingState",
+    "ListingStatus",
     "Order",
     "OrderId",
     "OrderState",
     "OrderStatus",
+    "Parts",
     "Records",
+    "Request",
+    "RequestId",
+    "RequestState",
+    "Requests",
+    "Research",
     "Revocation",
     "Signed",
     "Standing",
+    "StandingOffer",
+    "StopGround",
     "System",
     "Terms",
     "Token",
+    "Use",
+    "UseDecision",
     "deploy",
 ]

@@ -15,7 +15,7 @@ from medibridge.chain.events import (
     KeyringReplaced,
     Revoked,
 )
-from medibridge.chain.values import Consent, Decision, Grant, Revocation, Signed, classes_in, purposes_in
+from medibridge.chain.values import Consent, Decision, Grant, Revocation, Signed, classes_in, purposes_in, struct
 from medibridge.ids import Address, DataClass, Digest, Lane, PurposeOfUse
 
 __all__ = ["Consents"]
@@ -110,8 +110,8 @@ class Consents(BoundContract):
         """Sign a revocation for somebody else to submit (EIP-712); see `sign_grant`."""
         return self._sign(account, "Revocation", revocation.as_abi(), version, deadline)
 
-    def _sign(self, account: LocalAccount, struct: str, values: tuple[Any, ...], version: int, deadline: int) -> Signed:
-        types = _TYPES[struct]
+    def _sign(self, account: LocalAccount, name: str, values: tuple[Any, ...], version: int, deadline: int) -> Signed:
+        types = _TYPES[name]
         message = dict(zip((field["name"] for field in types), (*values, version, deadline), strict=True))
         domain = {
             "name": "MediBridge Consents",
@@ -119,20 +119,16 @@ class Consents(BoundContract):
             "chainId": self._chain.chain_id(),
             "verifyingContract": self.address,
         }
-        signed = account.sign_typed_data(domain, {struct: types}, message)
+        signed = account.sign_typed_data(domain, {name: types}, message)
         return Signed(Address(account.address), version, deadline, bytes(signed.signature))
 
 
-def _struct(definition: str) -> list[dict[str, str]]:
-    return [dict(zip(("type", "name"), field.split(), strict=True)) for field in definition.split(",")]
-
-
 _TYPES = {
-    "Grant": _struct(
+    "Grant": struct(
         "address patient,address grantee,uint32 classes,uint32 purposes,uint40 start,uint40 end,"
         "bytes32 oldKeyring,bytes32 newKeyring,uint40 version,uint40 deadline"
     ),
-    "Revocation": _struct(
+    "Revocation": struct(
         "address patient,address grantee,uint8 lane,bytes32 oldKeyring,bytes32 newKeyring,uint40 version,"
         "uint40 deadline"
     ),

@@ -18,7 +18,7 @@ from medibridge.chain.facts import Event
 from medibridge.errors import ChainError
 from medibridge.ids import Address
 
-__all__ = ["BoundContract", "Past", "artifact", "deployed"]
+__all__ = ["BoundContract", "E", "Past", "artifact", "deployed"]
 
 E = TypeVar("E", bound=Event)
 

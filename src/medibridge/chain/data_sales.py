@@ -6,21 +6,46 @@ from collections.abc import Sequence
 
 from eth_account.signers.local import LocalAccount
 
-from medibridge.chain.contract import BoundContract
+from medibridge.chain.contract import BoundContract, E, Past
+from medibridge.chain.data_use import Use, UseDecision
 from medibridge.chain.events import (
+    AgentAllowed,
     Approval,
+    BondReleased,
     Bought,
+    Claimed,
     CreditWithdrawn,
     Delivered,
+    Distributed,
+    Frozen,
+    Funded,
     Listed,
     Refunded,
     Settled,
+    Stopped,
     TokenAllowed,
     Transfer,
     Unlisted,
+    WrongChunkProved,
+    WrongKeyProved,
 )
 from medibridge.chain.records import record_as_abi
-from medibridge.chain.values import Listing, ListingId, ListingState, Order, OrderId, OrderState, OrderStatus, Terms
+from medibridge.chain.sales import (
+    ChunkProof,
+    Listing,
+    ListingId,
+    ListingState,
+    ListingStatus,
+    Order,
+    OrderId,
+    OrderState,
+    OrderStatus,
+    Parts,
+    Share,
+    ShareProof,
+    StopGround,
+    Terms,
+)
 from medibridge.ids import Address, Digest, RecordDescription
 
 __all__ = ["DataSales", "Token"]
@@ -80,9 +105,16 @@ class DataSales(BoundContract):
 
     NAME = "DataSales"
 
-    def allow_token(self, admin: LocalAccount, token: Address, allowed: bool = True) -> TokenAllowed:
-        """Let a token be used for new listings and purchases, or no longer."""
-        return self._write(admin, TokenAllowed, "allowToken", token, allowed)
+    def allow_token(self, admin: LocalAccount, token: Address, least_reward: int) -> TokenAllowed:
+        """Let a token be used for new listings and purchases; with 0, no longer.
+
+        `least_reward` is the least that a bond pays for a proof, in the token's smallest unit.
+        """
+        return self._write(admin, TokenAllowed, "allowToken", token, least_reward)
+
+    def fund(self, account: LocalAccount, token: Address, amount: int) -> Funded:
+        """Put money in for the bonds of the account's listings; the account has approved it."""
+        return self._write(account, Funded, "fund", token, amount)
 
     def offer(
         self,
@@ -97,15 +129,31 @@ class DataSales(BoundContract):
         proof = (root, index, list(path))
         return self._write(seller, Listed, "list", terms.as_abi(), record_as_abi(record), proof)
 
+    def change(self, seller: LocalAccount, listing: Listing, terms: Terms) -> Listed:
+        """Offer the same record under other terms, in place of the first."""
+        return self._write(seller, Listed, "change", listing.as_abi(), terms.as_abi())
+
     def unlist(self, seller: LocalAccount, listing: Listing) -> Unlisted:
         """End an offer; open orders run on."""
         return self._write(seller, Unlisted, "unlist", listing.as_abi())
 
+    def release_bond(self, account: LocalAccount, listing: Listing) -> BondReleased:
+        """Credit the seller with what is left of the bond of a listing that ended; anybody may."""
+        return self._write(account, BondReleased, "releaseBond", listing.as_abi())
+
+    def allow_agent(self, buyer: LocalAccount, agent: Address, allowed: bool = True) -> AgentAllowed:
+        """Let an agent, such as `Requests`, buy in the buyer's name with money of its own; or no longer."""
+        return self._write(buyer, AgentAllowed, "allowAgent", agent, allowed)
+
+    def is_agent_of(self, buyer: Address, agent: Address) -> bool:
+        """Whether an agent may buy in a buyer's name."""
+        return bool(self._read("isAgentOf", buyer, agent))
+
     def buy(
-        self, buyer: LocalAccount, listing: Listing, commitment: bytes, sealed_secret: Digest, nonce: int
+        self, buyer: LocalAccount, listing: Listing, commitment: bytes, sealed_secret: Digest, nonce: int, use: Use
     ) -> Bought:
         """Pay the price into escrow; the buyer has approved it before."""
-        return self._write(buyer, Bought, "buy", listing.as_abi(), (commitment, sealed_secret, nonce))
+        return self._write(buyer, Bought, "buy", listing.as_abi(), (commitment, sealed_secret, nonce, use.as_abi()))
 
     def buy_with_permit(
         self,
@@ -114,20 +162,54 @@ class DataSales(BoundContract):
         commitment: bytes,
         sealed_secret: Digest,
         nonce: int,
+        use: Use,
         *,
         deadline: int,
         permit: tuple[int, bytes, bytes],
     ) -> Bought:
         """As `buy`, with the approval that `Token.sign_permit` signed in the same transaction."""
-        purchase = (commitment, sealed_secret, nonce)
+        purchase = (commitment, sealed_secret, nonce, use.as_abi())
         return self._write(buyer, Bought, "buyWithPermit", listing.as_abi(), purchase, (deadline, *permit))
 
     def deliver(self, seller: LocalAccount, order: Order, listing: Listing, masked_key: bytes) -> Delivered:
         """Hand over the masked key. A delivery that fails has shown the key: check everything before."""
         return self._write(seller, Delivered, "deliver", order.as_abi(), listing.as_abi(), masked_key)
 
+    def stop(self, account: LocalAccount, order: Order, listing: Listing) -> Stopped:
+        """Leave half an hour for a delivery that should not come any more; anybody may."""
+        return self._write(account, Stopped, "stop", order.as_abi(), listing.as_abi())
+
+    def prove_wrong_key(
+        self, buyer: LocalAccount, order: Order, listing: Listing, masked_key: bytes, secret: bytes, proof: ChunkProof
+    ) -> WrongKeyProved:
+        """Prove that the delivered key is not the promised one. Shows the secret, and so the delivered key."""
+        given = (order.as_abi(), listing.as_abi(), masked_key, secret, proof.as_abi())
+        return self._write(buyer, WrongKeyProved, "proveWrongKey", *given)
+
+    def prove_wrong_chunk(
+        self, buyer: LocalAccount, order: Order, listing: Listing, proof: ChunkProof, chunk_key: bytes, chunk: bytes
+    ) -> WrongChunkProved:
+        """Prove that a chunk is not what was promised though its key is. Shows this chunk."""
+        given = (order.as_abi(), listing.as_abi(), proof.as_abi(), chunk_key, chunk)
+        return self._write(buyer, WrongChunkProved, "proveWrongChunk", *given)
+
+    def freeze(
+        self, account: LocalAccount, listing: Listing, patient: Address, salt: bytes, share: Share, proof: ShareProof
+    ) -> Frozen:
+        """Freeze a dataset one of whose patients does not consent; anybody who can open the hidden leaf may."""
+        given = (listing.as_abi(), patient, salt, share.as_abi(), proof.as_abi())
+        return self._write(account, Frozen, "freeze", *given)
+
+    def distribute(self, account: LocalAccount, listing: Listing) -> Distributed:
+        """Credit treasury, custodian and a single patient with what settled sales brought; anybody may."""
+        return self._write(account, Distributed, "distribute", listing.as_abi())
+
+    def claim(self, account: LocalAccount, listing: Listing, share: Share, proof: ShareProof) -> Claimed:
+        """Credit a contributor with the share of all sales so far; anybody may."""
+        return self._write(account, Claimed, "claim", listing.as_abi(), share.as_abi(), proof.as_abi())
+
     def settle(self, account: LocalAccount, order: Order, listing: Listing) -> Settled:
-        """Credit the price of a delivered order once its dispute window is over; anybody may."""
+        """Make a delivered order final once its dispute window is over; anybody may."""
         return self._write(account, Settled, "settle", order.as_abi(), listing.as_abi())
 
     def refund(self, account: LocalAccount, order: Order, listing: Listing) -> Refunded:
@@ -142,13 +224,30 @@ class DataSales(BoundContract):
         """What is credited and not yet withdrawn, in the token's smallest unit."""
         return int(self._read("creditOf", token, account))
 
-    def is_token_allowed(self, token: Address) -> bool:
-        """Whether the token may be used for new listings and purchases."""
-        return bool(self._read("isTokenAllowed", token))
+    def least_reward_of(self, token: Address) -> int:
+        """The least that a new listing's bond pays for a proof; 0 where the token may not be used."""
+        return int(self._read("leastRewardOf", token))
 
-    def listing_state(self, listing_id: ListingId) -> ListingState:
+    def listing_status(self, listing_id: ListingId) -> ListingStatus:
         """Where a listing stands."""
-        return ListingState(self._read("listingStatusOf", listing_id)[0])
+        state, *rest = self._read("listingStatusOf", listing_id)
+        return ListingStatus(ListingState(state), *rest)
+
+    def ground_to_stop(self, listing: Listing, buyer: Address) -> StopGround:
+        """Why the deliveries of a listing to this buyer should not come any more."""
+        return StopGround(self._read("groundToStop", listing.as_abi(), buyer))
+
+    def permits_use(self, listing: Listing, use: Use, buyer: Address) -> UseDecision:
+        """Whether this buyer may buy for this use, by the listing's terms."""
+        return UseDecision(self._read("permitsUse", listing.as_abi(), use.as_abi(), buyer))
+
+    def parts_of(self, listing: Listing) -> Parts:
+        """How one sale of a listing is shared out."""
+        return Parts(*self._read("partsOf", listing.as_abi()))
+
+    def claimed_sales_of(self, listing_id: ListingId, leaf: bytes) -> int:
+        """For how many sales of a listing the contributor with this leaf was paid."""
+        return int(self._read("claimedSalesOf", listing_id, leaf))
 
     def order_status(self, order_id: OrderId) -> OrderStatus:
         """Where an order stands."""
@@ -175,6 +274,6 @@ class DataSales(BoundContract):
         """The delivery of an order, if there is one."""
         return next((past.event for past in self._past(Delivered, {"orderId": order_id})), None)
 
-    def settled(self, order_id: OrderId) -> Settled | None:
-        """The settlement of an order, if there is one."""
-        return next((past.event for past in self._past(Settled, {"orderId": order_id})), None)
+    def past(self, event: type[E], **filters: bytes | Address) -> list[Past[E]]:
+        """Events of one kind with their places on the chain, oldest first; filter by indexed fields."""
+        return self._past(event, filters)

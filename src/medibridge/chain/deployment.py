@@ -13,13 +13,17 @@ from medibridge.chain.contract import deployed
 from medibridge.chain.data_sales import DataSales, Token
 from medibridge.chain.institutions import Institutions, KeyCards
 from medibridge.chain.records import Records
+from medibridge.chain.requests import Requests
 from medibridge.errors import ContractsMissing, UsageError
 from medibridge.ids import Address, address
 
-__all__ = ["FEE_IN_BPS", "Deployment", "System", "deploy"]
+__all__ = ["FEE_IN_BPS", "LEAST_REWARD", "Deployment", "System", "deploy"]
 
 FEE_IN_BPS = 250
 """What the treasury keeps of each price, in hundredths of a percent."""
+
+LEAST_REWARD = 10_000_000
+"""The least that a bond pays for a proof, in the test dollar's smallest unit: ten dollars."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,9 @@ class Deployment:
     key_cards: Address
     records: Address
     consents: Address
+    fair_exchange: Address
     data_sales: Address
+    requests: Address
     token: Address
 
     def to_json(self) -> str:
@@ -63,6 +69,7 @@ class System:
         self.records = Records(chain, deployment.records, since_block=since)
         self.consents = Consents(chain, deployment.consents, since_block=since)
         self.data_sales = DataSales(chain, deployment.data_sales, since_block=since)
+        self.requests = Requests(chain, deployment.requests, since_block=since)
         self.token = Token(chain, deployment.token, since_block=since)
 
     def __repr__(self) -> str:
@@ -76,7 +83,15 @@ class System:
                 f"the deployment is for chain {self.deployment.chain_id}, the node is on {actual}; "
                 "connect to the other chain, or deploy here with: medibridge admin deploy"
             )
-        for contract in (self.institutions, self.key_cards, self.records, self.consents, self.data_sales):
+        contracts = (
+            self.institutions,
+            self.key_cards,
+            self.records,
+            self.consents,
+            self.data_sales,
+            self.requests,
+        )
+        for contract in contracts:
             if not self.chain.has_code(contract.address):
                 raise ContractsMissing(
                     f"there is no {contract.NAME} at {contract.address} on chain {actual}; "
@@ -92,6 +107,7 @@ def deploy(
     treasury: Address | None = None,
     fee_in_bps: int = FEE_IN_BPS,
     token: Address | None = None,
+    least_reward: int = LEAST_REWARD,
 ) -> System:
     """Deploy every contract, from the lowest to the highest, and allow the token.
 
@@ -105,13 +121,26 @@ def deploy(
     key_cards = deployed(chain, deployer, "KeyCards")
     records = deployed(chain, deployer, "Records", institutions)
     consents = deployed(chain, deployer, "Consents")
-    data_sales = deployed(
-        chain, deployer, "DataSales", governance, institutions, records, consents, fee_in_bps, treasury or admin
-    )
+    fair_exchange = deployed(chain, deployer, "FairExchange")
+    below = (governance, institutions, records, consents, fair_exchange)
+    data_sales = deployed(chain, deployer, "DataSales", *below, fee_in_bps, treasury or admin)
+    requests = deployed(chain, deployer, "Requests", institutions, consents, data_sales)
     token = token or deployed(chain, deployer, "TestDollar", admin)
     system = System(
         chain,
-        Deployment(chain.chain_id(), block, governance, institutions, key_cards, records, consents, data_sales, token),
+        Deployment(
+            chain.chain_id(),
+            block,
+            governance,
+            institutions,
+            key_cards,
+            records,
+            consents,
+            fair_exchange,
+            data_sales,
+            requests,
+            token,
+        ),
     )
-    system.data_sales.allow_token(deployer, token)
+    system.data_sales.allow_token(deployer, token, least_reward)
     return system

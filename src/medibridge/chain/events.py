@@ -12,31 +12,47 @@ from medibridge.chain.facts import Event
 from medibridge.ids import Address
 
 __all__ = [
+    "AgentAllowed",
+    "Answered",
     "Approval",
     "AuthorityUpdated",
     "BatchDeposited",
+    "BondReleased",
     "Bought",
     "CardRegistered",
+    "Claimed",
+    "Closed",
     "CreditWithdrawn",
     "Decided",
     "DelegateAppointed",
     "DelegateRemoved",
     "Delivered",
+    "Distributed",
     "EIP712DomainChanged",
     "Enrolled",
     "Event",
+    "Frozen",
+    "Funded",
     "Granted",
     "KeyringReplaced",
     "Listed",
+    "OfferCancelled",
+    "OfferUsed",
+    "OffersCancelled",
     "OwnershipTransferred",
     "Refunded",
     "Reinstated",
+    "Requested",
     "Revoked",
     "Settled",
+    "Stopped",
     "Suspended",
+    "Taken",
     "TokenAllowed",
     "Transfer",
     "Unlisted",
+    "WrongChunkProved",
+    "WrongKeyProved",
 ]
 
 
@@ -181,10 +197,31 @@ class Revoked(Event):
 
 
 @dataclass(frozen=True)
+class AgentAllowed(Event):
+    """`DataSales`: An agent may buy in a buyer's name, or no longer."""
+
+    TOPIC: ClassVar[bytes] = bytes.fromhex("4f823d4a1ec2e37acac06e46bdbb7ea417ca7cf91054151ebc51f3b3184a7e52")
+
+    buyer: Address
+    agent: Address
+    allowed: bool
+
+
+@dataclass(frozen=True)
+class BondReleased(Event):
+    """`DataSales`: The seller has back what is left of the bond."""
+
+    TOPIC: ClassVar[bytes] = bytes.fromhex("5c6dd4039a98044d92473b9d8e32e570544082ad1e1007b0f5be3cdf4d660bfc")
+
+    listing_id: bytes
+    amount_in_units: int
+
+
+@dataclass(frozen=True)
 class Bought(Event):
     """`DataSales`: A buyer paid into escrow and waits for delivery."""
 
-    TOPIC: ClassVar[bytes] = bytes.fromhex("d5c771994284f4b71975542cffc8ff4304042f27ba0fd609761357e48cbfc0a7")
+    TOPIC: ClassVar[bytes] = bytes.fromhex("ca40867b082e99c782b580450b47e1f6009abb9c7e38659c399b15c0c6832cb2")
 
     order_id: bytes
     listing_id: bytes
@@ -193,7 +230,20 @@ class Bought(Event):
     sealed_secret: bytes
     price_in_units: int
     nonce: int
+    use: Any
     deadline: int
+
+
+@dataclass(frozen=True)
+class Claimed(Event):
+    """`DataSales`: A contributor of a dataset is credited."""
+
+    TOPIC: ClassVar[bytes] = bytes.fromhex("2500ada8ba581126c805692756f230258621bbe372c90d928a7284fab4a9c1ea")
+
+    listing_id: bytes
+    payout: Address
+    amount_in_units: int
+    sales: int
 
 
 @dataclass(frozen=True)
@@ -220,10 +270,44 @@ class Delivered(Event):
 
 
 @dataclass(frozen=True)
+class Distributed(Event):
+    """`DataSales`: Treasury, custodian and a single patient are credited with what settled sales brought them."""
+
+    TOPIC: ClassVar[bytes] = bytes.fromhex("f3093c0d7f5f80115015427c2420eb36a0b98552f2360fd8c75fe4bc16b97369")
+
+    listing_id: bytes
+    sales: int
+    fee_in_units: int
+    custodian_in_units: int
+    patient_in_units: int
+
+
+@dataclass(frozen=True)
+class Frozen(Event):
+    """`DataSales`: A patient of the dataset does not consent; nothing of it is sold any more."""
+
+    TOPIC: ClassVar[bytes] = bytes.fromhex("a984d73caae06a14d0ab5c371c84d4075181c0bfaa2d05738f7814d98ea7900e")
+
+    listing_id: bytes
+    forfeited: bool
+
+
+@dataclass(frozen=True)
+class Funded(Event):
+    """`DataSales`: Somebody put money in, for the bonds of listings."""
+
+    TOPIC: ClassVar[bytes] = bytes.fromhex("3b5083eec1a1116c56de5d6841cff8efc6a0aec9850e836ec509d6ce024ea561")
+
+    token: Address
+    account: Address
+    amount_in_units: int
+
+
+@dataclass(frozen=True)
 class Listed(Event):
     """`DataSales`: A record is for sale."""
 
-    TOPIC: ClassVar[bytes] = bytes.fromhex("344d09e8303dd59b2e091142437128f2220359e19493aaaf2f2e60c8c8171583")
+    TOPIC: ClassVar[bytes] = bytes.fromhex("56d931d5ce269f5e8227986ab0c87ada043675b5a907cced37b46289f59168a0")
 
     listing_id: bytes
     seller: Address
@@ -241,24 +325,33 @@ class Refunded(Event):
 
 @dataclass(frozen=True)
 class Settled(Event):
-    """`DataSales`: A sale is final; its price is credited, and the three parts add up to it."""
+    """`DataSales`: A sale is final; its price gathers at the listing."""
 
-    TOPIC: ClassVar[bytes] = bytes.fromhex("2c486cde651b2de9cdb08bfbcbcdcdc49016ed2c824bef9e0ae17ab522daa6e7")
+    TOPIC: ClassVar[bytes] = bytes.fromhex("170651f316bde520e85f746dca889e6e682e61f5fb18b86705e17a10b127ad07")
 
     order_id: bytes
-    fee_in_units: int
-    custodian_in_units: int
-    patient_in_units: int
+    listing_id: bytes
+
+
+@dataclass(frozen=True)
+class Stopped(Event):
+    """`DataSales`: Little time is left for a delivery that should not come any more."""
+
+    TOPIC: ClassVar[bytes] = bytes.fromhex("753657360d5cdeab6a424368785a82f58d497874cab2401b7c99253674f5b754")
+
+    order_id: bytes
+    ground: int
+    deadline: int
 
 
 @dataclass(frozen=True)
 class TokenAllowed(Event):
     """`DataSales`: A token may be used for new listings and purchases, or no longer."""
 
-    TOPIC: ClassVar[bytes] = bytes.fromhex("9a8e30a8658b96ab3f034ce4bac6806278b4aee5880ccdd1ac35e4ed5bb31d23")
+    TOPIC: ClassVar[bytes] = bytes.fromhex("d982b37ee184cca5a682525a911fa8be798364f723ff15275592f4116726b01d")
 
     token: Address
-    allowed: bool
+    least_reward_in_units: int
 
 
 @dataclass(frozen=True)
@@ -268,6 +361,102 @@ class Unlisted(Event):
     TOPIC: ClassVar[bytes] = bytes.fromhex("2e6ec049d62c8a42e7cc223354aadb68d5046a2cba67ed55a089fdb852fb6cb6")
 
     listing_id: bytes
+
+
+@dataclass(frozen=True)
+class WrongChunkProved(Event):
+    """`DataSales`: As {WrongKeyProved}: the right key opened something else than was promised."""
+
+    TOPIC: ClassVar[bytes] = bytes.fromhex("4645589fca0407d477a1a3649fd808c8bd415b10e0300d923dbef30a071c8ce3")
+
+    order_id: bytes
+    index: int
+    reward_in_units: int
+
+
+@dataclass(frozen=True)
+class WrongKeyProved(Event):
+    """`DataSales`: The buyer proved a fraud: price and reward are credited to the buyer, and the listing is frozen."""
+
+    TOPIC: ClassVar[bytes] = bytes.fromhex("1c25443e793d71a49b4e4dfb184c98527eeddb1e1d11f5b64da10decc686b9ba")
+
+    order_id: bytes
+    index: int
+    reward_in_units: int
+
+
+@dataclass(frozen=True)
+class Answered(Event):
+    """`Requests`: A custodian answered with a dataset of so many patients."""
+
+    TOPIC: ClassVar[bytes] = bytes.fromhex("93a2757fb42ba01b2fbe96ca44574a720025694a028b41878d10a674133a4f8f")
+
+    request_id: bytes
+    listing_id: bytes
+    seller: Address
+    patients: int
+
+
+@dataclass(frozen=True)
+class Closed(Event):
+    """`Requests`: The buyer has the budget back; nothing was bought."""
+
+    TOPIC: ClassVar[bytes] = bytes.fromhex("7b6ac8bce3193cb9464e9070476bf8926e449f5f743f8c7578eea15265467d79")
+
+    request_id: bytes
+
+
+@dataclass(frozen=True)
+class OfferCancelled(Event):
+    """`Requests`: An offer is dead, though not used up."""
+
+    TOPIC: ClassVar[bytes] = bytes.fromhex("35c6cfca145f914e4b36abc3bd1f9f2a1839f7a713cc35c9bea21d46f6e96a88")
+
+    patient: Address
+    offer_id: bytes
+
+
+@dataclass(frozen=True)
+class OfferUsed(Event):
+    """`Requests`: An offer was used."""
+
+    TOPIC: ClassVar[bytes] = bytes.fromhex("2c4d4446fcfebc035993a267edd7471e6bea6b188b522d3d207ed018c2a46669")
+
+    patient: Address
+    offer_id: bytes
+    used: int
+
+
+@dataclass(frozen=True)
+class OffersCancelled(Event):
+    """`Requests`: All offers of a patient with a nonce below this are dead."""
+
+    TOPIC: ClassVar[bytes] = bytes.fromhex("cb2ecfa02fd4db2801111051549df91a48358202f23fbf00ed23a7d5176cca68")
+
+    patient: Address
+    nonce: int
+
+
+@dataclass(frozen=True)
+class Requested(Event):
+    """`Requests`: A buyer asks for data, and has paid the budget in."""
+
+    TOPIC: ClassVar[bytes] = bytes.fromhex("2b2613bbf3798391a96f2e171f9f6ac6469530562fb019a9f9430965c256f771")
+
+    request_id: bytes
+    buyer: Address
+    request: Any
+
+
+@dataclass(frozen=True)
+class Taken(Event):
+    """`Requests`: The buyer bought answers with enough patients."""
+
+    TOPIC: ClassVar[bytes] = bytes.fromhex("935a04a429116d041c97a82002582239188031d1ea86d6b49527d9442276eda9")
+
+    request_id: bytes
+    patients: int
+    paid_in_units: int
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,26 @@ __all__ = [
     "AccessManagedInvalidAuthority",
     "AccessManagedRequiredDelay",
     "AccessManagedUnauthorized",
+    "AnsweredAlready",
+    "AskerNotInGoodStanding",
     "BatchAlreadyDeposited",
+    "BondStays",
+    "BondStaysUntil",
+    "BudgetExceeded",
+    "BudgetIncomplete",
     "BuyerNotInGoodStanding",
     "CardMissing",
+    "ChunkIsRight",
+    "ChunkKeyIsNot",
+    "ChunkNotInSeal",
+    "CiphertextIsNot",
+    "ContributorsAreNot",
+    "CreditTooLow",
     "CustodianNotInGoodStanding",
     "CustodianShareTooHigh",
     "DeadlineNotReached",
     "DeadlinePassed",
+    "DeliveryIsNot",
     "ECDSAInvalidSignature",
     "ECDSAInvalidSignatureLength",
     "ECDSAInvalidSignatureS",
@@ -36,42 +49,81 @@ __all__ = [
     "ERC2612InvalidSigner",
     "EmptyBatch",
     "EmptyConsent",
+    "EndsSoonAnyway",
     "FeeTooHigh",
     "InexactTransfer",
     "InvalidAccountNonce",
+    "InvalidDataUse",
     "InvalidDelegate",
     "InvalidGrantee",
     "InvalidInstitution",
     "InvalidPeriod",
     "InvalidReceiver",
+    "InvalidRequest",
     "InvalidShortString",
     "InvalidSignature",
+    "JoinedAlready",
+    "JoinerDoesNotConsent",
+    "KeyIsRight",
     "KeyringChanged",
     "KeyringMissing",
+    "ListingDoesNotAnswer",
     "ListingExists",
     "ListingNotLive",
+    "ListingNotOffered",
     "NamedRefusal",
+    "NoGroundToStop",
+    "NoPlaceLeft",
+    "NoPlaces",
+    "NonceNotLater",
+    "NotAnAgent",
+    "NotAnAnswer",
     "NotDeidentified",
     "NotInGoodStanding",
     "NotPatientOrDelegate",
+    "NotTheAsker",
+    "NotTheBuyer",
+    "NotTheCustodian",
+    "NotThePatient",
     "NotTheSeller",
+    "NothingToFreeze",
+    "NothingToPay",
     "NothingToWithdraw",
+    "OfferDoesNotFit",
+    "OfferNotSigned",
     "OrderExists",
     "OrderNotOfListing",
     "OrderStateIsNot",
+    "OrdersOpen",
     "OwnableInvalidOwner",
     "OwnableUnauthorizedAccount",
+    "PatientConsents",
+    "PriceIsNot",
+    "PurchasesMissing",
     "PurposeNotForSale",
     "PurposesSpanLanes",
     "RecordNotDeposited",
+    "RequestEnded",
+    "RequestExists",
+    "RequestNotOpen",
+    "RequestStillOpen",
+    "RequestedUseNotPermitted",
+    "ReservedFor",
+    "RewardTooLow",
     "SafeERC20FailedOperation",
     "SaleNotPermitted",
+    "SealIsNot",
+    "SecretIsNot",
+    "SecurityTooLow",
+    "ShareNotInListing",
     "SignatureExpired",
     "StandingIsNot",
     "StringTooLong",
-    "SubjectNotAPatient",
     "TokenNotAllowed",
+    "TooFewPatients",
+    "TooManyPatients",
     "TreasuryMissing",
+    "UseNotPermitted",
     "VersionInFuture",
     "VersionSuperseded",
     "WindowOutOfRange",
@@ -349,6 +401,81 @@ class VersionSuperseded(NamedRefusal):
 
 
 @dataclass(eq=False)
+class ChunkKeyIsNot(NamedRefusal):
+    """`FairExchange`: This is not the key that the seal promised for the chunk; prove the wrong key instead."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("ce263c1b")
+    TYPES: ClassVar[tuple[str, ...]] = ("uint64", "bytes32", "bytes32")
+    NOTICE: ClassVar[str] = "This is not the key that the seal promised for the chunk; prove the wrong key instead."
+
+    index: int
+    expected: bytes
+    actual: bytes
+
+
+@dataclass(eq=False)
+class ChunkNotInSeal(NamedRefusal):
+    """`FairExchange`: The chunk does not stand there in the seal's tree; give its own hashes, index and path."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("e6d3b3b6")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "uint64")
+    NOTICE: ClassVar[str] = "The chunk does not stand there in the seal's tree; give its own hashes, index and path."
+
+    seal_id: bytes
+    index: int
+
+
+@dataclass(eq=False)
+class CiphertextIsNot(NamedRefusal):
+    """`FairExchange`: These are not the bytes that the seal promised for the chunk; fetch them again."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("0b7550b8")
+    TYPES: ClassVar[tuple[str, ...]] = ("uint64", "bytes32", "bytes32")
+    NOTICE: ClassVar[str] = "These are not the bytes that the seal promised for the chunk; fetch them again."
+
+    index: int
+    expected: bytes
+    actual: bytes
+
+
+@dataclass(eq=False)
+class SealIsNot(NamedRefusal):
+    """`FairExchange`: Tree root, count and size are not those of the seal; give the ones of its manifest."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("dc81a10f")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "bytes32")
+    NOTICE: ClassVar[str] = "Tree root, count and size are not those of the seal; give the ones of its manifest."
+
+    expected: bytes
+    actual: bytes
+
+
+@dataclass(eq=False)
+class BondStays(NamedRefusal):
+    """`DataSales`: The bond stays while the listing is live, and leaves once; unlist first."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("6c82dfe4")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "uint8")
+    NOTICE: ClassVar[str] = "The bond stays while the listing is live, and leaves once; unlist first."
+
+    listing_id: bytes
+    state: int
+
+
+@dataclass(eq=False)
+class BondStaysUntil(NamedRefusal):
+    """`DataSales`: The bond stays for a while after the last order, so that patients can object."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("00b84dc5")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "uint256", "uint256")
+    NOTICE: ClassVar[str] = "The bond stays for a while after the last order, so that patients can object."
+
+    listing_id: bytes
+    time: int
+    block_time: int
+
+
+@dataclass(eq=False)
 class BuyerNotInGoodStanding(NamedRefusal):
     """`DataSales`: Only verified institutions in good standing buy; have the account enrolled or reinstated."""
 
@@ -357,6 +484,32 @@ class BuyerNotInGoodStanding(NamedRefusal):
     NOTICE: ClassVar[str] = "Only verified institutions in good standing buy; have the account enrolled or reinstated."
 
     buyer: Address
+
+
+@dataclass(eq=False)
+class ChunkIsRight(NamedRefusal):
+    """`DataSales`: The chunk decrypts to what was promised; nothing is proved."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("bcf42d37")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "uint64")
+    NOTICE: ClassVar[str] = "The chunk decrypts to what was promised; nothing is proved."
+
+    order_id: bytes
+    index: int
+
+
+@dataclass(eq=False)
+class CreditTooLow(NamedRefusal):
+    """`DataSales`: The account is credited with less than this needs; fund it first."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("7e7aa10e")
+    TYPES: ClassVar[tuple[str, ...]] = ("address", "address", "uint256", "uint256")
+    NOTICE: ClassVar[str] = "The account is credited with less than this needs; fund it first."
+
+    token: Address
+    account: Address
+    needed: int
+    credited: int
 
 
 @dataclass(eq=False)
@@ -411,6 +564,31 @@ class DeadlinePassed(NamedRefusal):
 
 
 @dataclass(eq=False)
+class DeliveryIsNot(NamedRefusal):
+    """`DataSales`: This is not what was delivered; give the masked key of the order's delivery."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("89d344d2")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "bytes26", "bytes26")
+    NOTICE: ClassVar[str] = "This is not what was delivered; give the masked key of the order's delivery."
+
+    order_id: bytes
+    expected: bytes
+    actual: bytes
+
+
+@dataclass(eq=False)
+class EndsSoonAnyway(NamedRefusal):
+    """`DataSales`: The order ends as soon by itself."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("3c32d2b8")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "uint40")
+    NOTICE: ClassVar[str] = "The order ends as soon by itself."
+
+    order_id: bytes
+    deadline: int
+
+
+@dataclass(eq=False)
 class FeeTooHigh(NamedRefusal):
     """`DataSales`: The fee is at most a tenth; deploy with less."""
 
@@ -424,14 +602,26 @@ class FeeTooHigh(NamedRefusal):
 
 @dataclass(eq=False)
 class InexactTransfer(NamedRefusal):
-    """`DataSales`: The token did not bring exactly the price; it cannot be used here."""
+    """`DataSales`: The token did not bring exactly the amount; it cannot be used here."""
 
     SELECTOR: ClassVar[bytes] = bytes.fromhex("9366facf")
     TYPES: ClassVar[tuple[str, ...]] = ("uint256", "uint256")
-    NOTICE: ClassVar[str] = "The token did not bring exactly the price; it cannot be used here."
+    NOTICE: ClassVar[str] = "The token did not bring exactly the amount; it cannot be used here."
 
     expected: int
     arrived: int
+
+
+@dataclass(eq=False)
+class InvalidDataUse(NamedRefusal):
+    """`DataSales`: Terms of use have one permission, known modifiers, and a disease with DS only."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("56137dd1")
+    TYPES: ClassVar[tuple[str, ...]] = ("uint32", "uint32")
+    NOTICE: ClassVar[str] = "Terms of use have one permission, known modifiers, and a disease with DS only."
+
+    duo_terms: int
+    disease: int
 
 
 @dataclass(eq=False)
@@ -443,6 +633,18 @@ class InvalidReceiver(NamedRefusal):
     NOTICE: ClassVar[str] = "A withdrawal needs somewhere to go; name the receiver."
 
     receiver: Address
+
+
+@dataclass(eq=False)
+class KeyIsRight(NamedRefusal):
+    """`DataSales`: The delivered key is the promised one for this chunk; nothing is proved."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("14b113fa")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "uint64")
+    NOTICE: ClassVar[str] = "The delivered key is the promised one for this chunk; nothing is proved."
+
+    order_id: bytes
+    index: int
 
 
 @dataclass(eq=False)
@@ -458,14 +660,58 @@ class ListingExists(NamedRefusal):
 
 @dataclass(eq=False)
 class ListingNotLive(NamedRefusal):
-    """`DataSales`: There is no such listing for sale; look up the offers again."""
+    """`DataSales`: The listing is not in a state that allows this; look up the offers again."""
 
     SELECTOR: ClassVar[bytes] = bytes.fromhex("c0c5809f")
     TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "uint8")
-    NOTICE: ClassVar[str] = "There is no such listing for sale; look up the offers again."
+    NOTICE: ClassVar[str] = "The listing is not in a state that allows this; look up the offers again."
 
     listing_id: bytes
     state: int
+
+
+@dataclass(eq=False)
+class NoGroundToStop(NamedRefusal):
+    """`DataSales`: Nothing stands against this delivery."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("7169b93b")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32",)
+    NOTICE: ClassVar[str] = "Nothing stands against this delivery."
+
+    order_id: bytes
+
+
+@dataclass(eq=False)
+class NoPlaceLeft(NamedRefusal):
+    """`DataSales`: As many orders are open as the bond covers; wait until one is closed."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("e0367d71")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "uint256")
+    NOTICE: ClassVar[str] = "As many orders are open as the bond covers; wait until one is closed."
+
+    listing_id: bytes
+    places: int
+
+
+@dataclass(eq=False)
+class NoPlaces(NamedRefusal):
+    """`DataSales`: The bond needs a place for one order at least."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("0e96d108")
+    TYPES: ClassVar[tuple[str, ...]] = ()
+    NOTICE: ClassVar[str] = "The bond needs a place for one order at least."
+
+
+@dataclass(eq=False)
+class NotAnAgent(NamedRefusal):
+    """`DataSales`: The buyer has not allowed this account to buy in its name."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("210f6534")
+    TYPES: ClassVar[tuple[str, ...]] = ("address", "address")
+    NOTICE: ClassVar[str] = "The buyer has not allowed this account to buy in its name."
+
+    account: Address
+    buyer: Address
 
 
 @dataclass(eq=False)
@@ -480,6 +726,30 @@ class NotDeidentified(NamedRefusal):
 
 
 @dataclass(eq=False)
+class NotTheBuyer(NamedRefusal):
+    """`DataSales`: Only the buyer does this."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("cb82c788")
+    TYPES: ClassVar[tuple[str, ...]] = ("address", "address")
+    NOTICE: ClassVar[str] = "Only the buyer does this."
+
+    account: Address
+    buyer: Address
+
+
+@dataclass(eq=False)
+class NotTheCustodian(NamedRefusal):
+    """`DataSales`: The data of many patients is sold by its custodian only."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("3a063a31")
+    TYPES: ClassVar[tuple[str, ...]] = ("address", "address")
+    NOTICE: ClassVar[str] = "The data of many patients is sold by its custodian only."
+
+    account: Address
+    custodian: Address
+
+
+@dataclass(eq=False)
 class NotTheSeller(NamedRefusal):
     """`DataSales`: Only the seller does this."""
 
@@ -489,6 +759,31 @@ class NotTheSeller(NamedRefusal):
 
     account: Address
     seller: Address
+
+
+@dataclass(eq=False)
+class NothingToFreeze(NamedRefusal):
+    """`DataSales`: The listing is frozen, forfeited or released already, or was never made; nothing is to be done."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("5673433a")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "uint8")
+    NOTICE: ClassVar[str] = (
+        "The listing is frozen, forfeited or released already, or was never made; nothing is to be done."
+    )
+
+    listing_id: bytes
+    state: int
+
+
+@dataclass(eq=False)
+class NothingToPay(NamedRefusal):
+    """`DataSales`: No settled sale of this listing is left to be distributed or claimed."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("fc454de8")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32",)
+    NOTICE: ClassVar[str] = "No settled sale of this listing is left to be distributed or claimed."
+
+    listing_id: bytes
 
 
 @dataclass(eq=False)
@@ -540,6 +835,29 @@ class OrderStateIsNot(NamedRefusal):
 
 
 @dataclass(eq=False)
+class OrdersOpen(NamedRefusal):
+    """`DataSales`: The bond stays while orders are open."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("4de9c431")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "uint256")
+    NOTICE: ClassVar[str] = "The bond stays while orders are open."
+
+    listing_id: bytes
+    open: int
+
+
+@dataclass(eq=False)
+class PatientConsents(NamedRefusal):
+    """`DataSales`: This patient's consent lets the seller sell; nothing is to be frozen."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("2137e9e5")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32",)
+    NOTICE: ClassVar[str] = "This patient's consent lets the seller sell; nothing is to be frozen."
+
+    listing_id: bytes
+
+
+@dataclass(eq=False)
 class PurposeNotForSale(NamedRefusal):
     """`DataSales`: A sale is for a purpose of the research-and-sale lane; choose one."""
 
@@ -561,6 +879,30 @@ class RecordNotDeposited(NamedRefusal):
     )
 
     record_id: bytes
+
+
+@dataclass(eq=False)
+class ReservedFor(NamedRefusal):
+    """`DataSales`: The listing is kept for another buyer."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("3de294b0")
+    TYPES: ClassVar[tuple[str, ...]] = ("address", "address")
+    NOTICE: ClassVar[str] = "The listing is kept for another buyer."
+
+    buyer: Address
+    account: Address
+
+
+@dataclass(eq=False)
+class RewardTooLow(NamedRefusal):
+    """`DataSales`: The reward does not cover the cost of a proof; leave more."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("75dce817")
+    TYPES: ClassVar[tuple[str, ...]] = ("uint256", "uint256")
+    NOTICE: ClassVar[str] = "The reward does not cover the cost of a proof; leave more."
+
+    reward_in_units: int
+    least_in_units: int
 
 
 @dataclass(eq=False)
@@ -588,14 +930,39 @@ class SaleNotPermitted(NamedRefusal):
 
 
 @dataclass(eq=False)
-class SubjectNotAPatient(NamedRefusal):
-    """`DataSales`: The record's subject is no single patient; datasets of many patients are not listed here."""
+class SecretIsNot(NamedRefusal):
+    """`DataSales`: This is not the secret that the buyer committed to."""
 
-    SELECTOR: ClassVar[bytes] = bytes.fromhex("1881abc6")
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("19276e47")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "bytes32", "bytes32")
+    NOTICE: ClassVar[str] = "This is not the secret that the buyer committed to."
+
+    order_id: bytes
+    expected: bytes
+    actual: bytes
+
+
+@dataclass(eq=False)
+class SecurityTooLow(NamedRefusal):
+    """`DataSales`: The security of a dataset is at least the price of one sale; leave more."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("02758f31")
+    TYPES: ClassVar[tuple[str, ...]] = ("uint256", "uint256")
+    NOTICE: ClassVar[str] = "The security of a dataset is at least the price of one sale; leave more."
+
+    security_in_units: int
+    least_in_units: int
+
+
+@dataclass(eq=False)
+class ShareNotInListing(NamedRefusal):
+    """`DataSales`: This is no share of the listing's contributors; give the share and the proof of its place."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("7dbd7935")
     TYPES: ClassVar[tuple[str, ...]] = ("bytes32",)
-    NOTICE: ClassVar[str] = "The record's subject is no single patient; datasets of many patients are not listed here."
+    NOTICE: ClassVar[str] = "This is no share of the listing's contributors; give the share and the proof of its place."
 
-    subject: bytes
+    listing_id: bytes
 
 
 @dataclass(eq=False)
@@ -619,6 +986,18 @@ class TreasuryMissing(NamedRefusal):
 
 
 @dataclass(eq=False)
+class UseNotPermitted(NamedRefusal):
+    """`DataSales`: The terms do not permit this use by this buyer; read them, and declare what you will do."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("f8f55c81")
+    TYPES: ClassVar[tuple[str, ...]] = ("address", "uint8")
+    NOTICE: ClassVar[str] = "The terms do not permit this use by this buyer; read them, and declare what you will do."
+
+    buyer: Address
+    decision: int
+
+
+@dataclass(eq=False)
 class WindowOutOfRange(NamedRefusal):
     """`DataSales`: The time to deliver or to dispute is outside what the market takes; choose one within."""
 
@@ -638,6 +1017,313 @@ class ZeroPrice(NamedRefusal):
     SELECTOR: ClassVar[bytes] = bytes.fromhex("4dfba023")
     TYPES: ClassVar[tuple[str, ...]] = ()
     NOTICE: ClassVar[str] = "A sale needs a price above zero."
+
+
+@dataclass(eq=False)
+class AnsweredAlready(NamedRefusal):
+    """`Requests`: The listing answered this request already."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("4bc4a2f2")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "bytes32")
+    NOTICE: ClassVar[str] = "The listing answered this request already."
+
+    request_id: bytes
+    listing_id: bytes
+
+
+@dataclass(eq=False)
+class AskerNotInGoodStanding(NamedRefusal):
+    """`Requests`: Only verified institutions in good standing ask; have the account enrolled or reinstated."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("751b12f2")
+    TYPES: ClassVar[tuple[str, ...]] = ("address",)
+    NOTICE: ClassVar[str] = "Only verified institutions in good standing ask; have the account enrolled or reinstated."
+
+    buyer: Address
+
+
+@dataclass(eq=False)
+class BudgetExceeded(NamedRefusal):
+    """`Requests`: The answers cost more than the budget; take fewer."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("bfa7ba44")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "uint256", "uint256")
+    NOTICE: ClassVar[str] = "The answers cost more than the budget; take fewer."
+
+    request_id: bytes
+    price_in_units: int
+    budget_in_units: int
+
+
+@dataclass(eq=False)
+class BudgetIncomplete(NamedRefusal):
+    """`Requests`: The token did not bring exactly the budget; it cannot be used here."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("7e0b2c3a")
+    TYPES: ClassVar[tuple[str, ...]] = ("uint256", "uint256")
+    NOTICE: ClassVar[str] = "The token did not bring exactly the budget; it cannot be used here."
+
+    expected: int
+    arrived: int
+
+
+@dataclass(eq=False)
+class ContributorsAreNot(NamedRefusal):
+    """`Requests`: The dataset's contributors are not the patients of the offers, in this order, with equal shares."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("b14a29ac")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "bytes32")
+    NOTICE: ClassVar[str] = (
+        "The dataset's contributors are not the patients of the offers, in this order, with equal shares."
+    )
+
+    expected: bytes
+    actual: bytes
+
+
+@dataclass(eq=False)
+class InvalidRequest(NamedRefusal):
+    """`Requests`: A request has a price, classes, a budget for the fewest patients, and an end within a year."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("9ce13f03")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32",)
+    NOTICE: ClassVar[str] = (
+        "A request has a price, classes, a budget for the fewest patients, and an end within a year."
+    )
+
+    request_id: bytes
+
+
+@dataclass(eq=False)
+class JoinedAlready(NamedRefusal):
+    """`Requests`: A patient joins a request once."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("30e9b935")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "address")
+    NOTICE: ClassVar[str] = "A patient joins a request once."
+
+    request_id: bytes
+    patient: Address
+
+
+@dataclass(eq=False)
+class JoinerDoesNotConsent(NamedRefusal):
+    """`Requests`: The patient's consent does not let this seller sell it now; leave the patient out."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("5aa3d4e8")
+    TYPES: ClassVar[tuple[str, ...]] = ("address", "uint8")
+    NOTICE: ClassVar[str] = "The patient's consent does not let this seller sell it now; leave the patient out."
+
+    patient: Address
+    decision: int
+
+
+@dataclass(eq=False)
+class ListingDoesNotAnswer(NamedRefusal):
+    """`Requests`: The listing is not kept for the buyer, in the token and of a class that is asked for."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("c637fe8f")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "bytes32")
+    NOTICE: ClassVar[str] = "The listing is not kept for the buyer, in the token and of a class that is asked for."
+
+    request_id: bytes
+    listing_id: bytes
+
+
+@dataclass(eq=False)
+class ListingNotOffered(NamedRefusal):
+    """`Requests`: Only the seller of a live listing answers with it."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("3cb91cc7")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "uint8", "address")
+    NOTICE: ClassVar[str] = "Only the seller of a live listing answers with it."
+
+    listing_id: bytes
+    state: int
+    seller: Address
+
+
+@dataclass(eq=False)
+class NonceNotLater(NamedRefusal):
+    """`Requests`: A later number is cancelled already."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("84ae1810")
+    TYPES: ClassVar[tuple[str, ...]] = ("uint64", "uint64")
+    NOTICE: ClassVar[str] = "A later number is cancelled already."
+
+    nonce: int
+    current: int
+
+
+@dataclass(eq=False)
+class NotAnAnswer(NamedRefusal):
+    """`Requests`: This listing did not answer the request, or is taken twice."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("b23c38e7")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "bytes32")
+    NOTICE: ClassVar[str] = "This listing did not answer the request, or is taken twice."
+
+    request_id: bytes
+    listing_id: bytes
+
+
+@dataclass(eq=False)
+class NotTheAsker(NamedRefusal):
+    """`Requests`: Only the buyer of the request does this."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("2de67816")
+    TYPES: ClassVar[tuple[str, ...]] = ("address", "address")
+    NOTICE: ClassVar[str] = "Only the buyer of the request does this."
+
+    account: Address
+    buyer: Address
+
+
+@dataclass(eq=False)
+class NotThePatient(NamedRefusal):
+    """`Requests`: Only the patient cancels an offer."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("17f069b8")
+    TYPES: ClassVar[tuple[str, ...]] = ("address", "address")
+    NOTICE: ClassVar[str] = "Only the patient cancels an offer."
+
+    account: Address
+    patient: Address
+
+
+@dataclass(eq=False)
+class OfferDoesNotFit(NamedRefusal):
+    """`Requests`: The offer does not fit; leave the patient out, or ask for another offer."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("c2ddd58a")
+    TYPES: ClassVar[tuple[str, ...]] = ("address", "uint8")
+    NOTICE: ClassVar[str] = "The offer does not fit; leave the patient out, or ask for another offer."
+
+    patient: Address
+    fault: int
+
+
+@dataclass(eq=False)
+class OfferNotSigned(NamedRefusal):
+    """`Requests`: The offer is not signed by its patient."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("609d4b9e")
+    TYPES: ClassVar[tuple[str, ...]] = ("address",)
+    NOTICE: ClassVar[str] = "The offer is not signed by its patient."
+
+    patient: Address
+
+
+@dataclass(eq=False)
+class PriceIsNot(NamedRefusal):
+    """`Requests`: The listing's price is not that of so many patients."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("e5914a72")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "uint256", "uint256")
+    NOTICE: ClassVar[str] = "The listing's price is not that of so many patients."
+
+    listing_id: bytes
+    expected: int
+    actual: int
+
+
+@dataclass(eq=False)
+class PurchasesMissing(NamedRefusal):
+    """`Requests`: Each answer needs a purchase of its own."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("b2471319")
+    TYPES: ClassVar[tuple[str, ...]] = ("uint256", "uint256")
+    NOTICE: ClassVar[str] = "Each answer needs a purchase of its own."
+
+    answers: int
+    purchases: int
+
+
+@dataclass(eq=False)
+class RequestEnded(NamedRefusal):
+    """`Requests`: Nobody joins after the end of a request."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("e46e8f2f")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "uint40", "uint256")
+    NOTICE: ClassVar[str] = "Nobody joins after the end of a request."
+
+    request_id: bytes
+    until: int
+    block_time: int
+
+
+@dataclass(eq=False)
+class RequestExists(NamedRefusal):
+    """`Requests`: This very request exists; choose another nonce."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("a4a99c61")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32",)
+    NOTICE: ClassVar[str] = "This very request exists; choose another nonce."
+
+    request_id: bytes
+
+
+@dataclass(eq=False)
+class RequestNotOpen(NamedRefusal):
+    """`Requests`: The request is not open; look it up."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("6f17f580")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "uint8")
+    NOTICE: ClassVar[str] = "The request is not open; look it up."
+
+    request_id: bytes
+    state: int
+
+
+@dataclass(eq=False)
+class RequestStillOpen(NamedRefusal):
+    """`Requests`: The budget waits until the end of the request."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("b29c113e")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "uint40", "uint256")
+    NOTICE: ClassVar[str] = "The budget waits until the end of the request."
+
+    request_id: bytes
+    until: int
+    block_time: int
+
+
+@dataclass(eq=False)
+class RequestedUseNotPermitted(NamedRefusal):
+    """`Requests`: The terms do not permit the use that the request states."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("f5489fbc")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "uint8")
+    NOTICE: ClassVar[str] = "The terms do not permit the use that the request states."
+
+    request_id: bytes
+    decision: int
+
+
+@dataclass(eq=False)
+class TooFewPatients(NamedRefusal):
+    """`Requests`: Fewer patients than the request needs."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("0f6fac7e")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "uint256", "uint256")
+    NOTICE: ClassVar[str] = "Fewer patients than the request needs."
+
+    request_id: bytes
+    patients: int
+    fewest: int
+
+
+@dataclass(eq=False)
+class TooManyPatients(NamedRefusal):
+    """`Requests`: More patients than the request takes."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("b4877357")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "uint256", "uint256")
+    NOTICE: ClassVar[str] = "More patients than the request takes."
+
+    request_id: bytes
+    joined: int
+    most: int
 
 
 @dataclass(eq=False)
@@ -822,31 +1508,83 @@ REFUSALS: tuple[type[NamedRefusal], ...] = (
     StringTooLong,
     VersionInFuture,
     VersionSuperseded,
+    ChunkKeyIsNot,
+    ChunkNotInSeal,
+    CiphertextIsNot,
+    SealIsNot,
+    BondStays,
+    BondStaysUntil,
     BuyerNotInGoodStanding,
+    ChunkIsRight,
+    CreditTooLow,
     CustodianNotInGoodStanding,
     CustodianShareTooHigh,
     DeadlineNotReached,
     DeadlinePassed,
+    DeliveryIsNot,
+    EndsSoonAnyway,
     FeeTooHigh,
     InexactTransfer,
+    InvalidDataUse,
     InvalidReceiver,
+    KeyIsRight,
     ListingExists,
     ListingNotLive,
+    NoGroundToStop,
+    NoPlaceLeft,
+    NoPlaces,
+    NotAnAgent,
     NotDeidentified,
+    NotTheBuyer,
+    NotTheCustodian,
     NotTheSeller,
+    NothingToFreeze,
+    NothingToPay,
     NothingToWithdraw,
     OrderExists,
     OrderNotOfListing,
     OrderStateIsNot,
+    OrdersOpen,
+    PatientConsents,
     PurposeNotForSale,
     RecordNotDeposited,
+    ReservedFor,
+    RewardTooLow,
     SafeERC20FailedOperation,
     SaleNotPermitted,
-    SubjectNotAPatient,
+    SecretIsNot,
+    SecurityTooLow,
+    ShareNotInListing,
     TokenNotAllowed,
     TreasuryMissing,
+    UseNotPermitted,
     WindowOutOfRange,
     ZeroPrice,
+    AnsweredAlready,
+    AskerNotInGoodStanding,
+    BudgetExceeded,
+    BudgetIncomplete,
+    ContributorsAreNot,
+    InvalidRequest,
+    JoinedAlready,
+    JoinerDoesNotConsent,
+    ListingDoesNotAnswer,
+    ListingNotOffered,
+    NonceNotLater,
+    NotAnAnswer,
+    NotTheAsker,
+    NotThePatient,
+    OfferDoesNotFit,
+    OfferNotSigned,
+    PriceIsNot,
+    PurchasesMissing,
+    RequestEnded,
+    RequestExists,
+    RequestNotOpen,
+    RequestStillOpen,
+    RequestedUseNotPermitted,
+    TooFewPatients,
+    TooManyPatients,
     ECDSAInvalidSignature,
     ECDSAInvalidSignatureLength,
     ECDSAInvalidSignatureS,
