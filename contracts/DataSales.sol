@@ -14,7 +14,7 @@ import {ShareTree} from "./ShareTree.sol";
 import {DataUse, Use, UseDecision} from "./types/DataUse.sol";
 import {Lane, PurposeOfUse} from "./types/PurposeOfUse.sol";
 import {BatchProof, RecordDescription} from "./types/Record.sol";
-import {ALL_IN_BPS, Listing, ListingId, Order, OrderId, Terms} from "./types/Sale.sol";
+import {ALL_IN_BPS, Listing, ListingId, Order, OrderId, Terms, isPatient, patientIn} from "./types/Sale.sol";
 import {Share, ShareProof} from "./types/Share.sol";
 
 /// @title DataSales
@@ -87,22 +87,23 @@ contract DataSales is IDataSales, Payouts, AccessManaged {
     }
 
     /// @inheritdoc IDataSales
-    function change(Listing memory listing, Terms calldata terms) external returns (ListingId) {
+    function change(Listing calldata listing, Terms calldata terms) external returns (ListingId) {
         ListingId listingId = _unlist(listing);
         ListingStatus storage status = _listings[listingId];
         if (status.open == 0 && status.closedAt == 0) _releaseBond(listingId, listing);
-        listing.terms = terms;
-        return _list(listing);
+        Listing memory changed = listing;
+        changed.terms = terms;
+        return _list(changed);
     }
 
     /// @inheritdoc IDataSales
-    function unlist(Listing memory listing) external {
+    function unlist(Listing calldata listing) external {
         _unlist(listing);
     }
 
     /// @inheritdoc IDataSales
-    function releaseBond(Listing memory listing) external {
-        ListingId listingId = listing.listingIdOf(address(this));
+    function releaseBond(Listing calldata listing) external {
+        ListingId listingId = listing.idOf(address(this));
         ListingStatus memory status = _listings[listingId];
         bool ended = status.state == ListingState.Withdrawn || _isFrozen(status.state);
         require(ended, BondStays(listingId, status.state));
@@ -114,12 +115,12 @@ contract DataSales is IDataSales, Payouts, AccessManaged {
     }
 
     /// @inheritdoc IDataSales
-    function buy(Listing memory listing, Purchase calldata purchase) external returns (OrderId) {
+    function buy(Listing calldata listing, Purchase calldata purchase) external returns (OrderId) {
         return _buy(msg.sender, listing, purchase);
     }
 
     /// @inheritdoc IDataSales
-    function buyWithPermit(Listing memory listing, Purchase calldata purchase, Permit calldata permit)
+    function buyWithPermit(Listing calldata listing, Purchase calldata purchase, Permit calldata permit)
         external
         returns (OrderId)
     {
@@ -135,7 +136,7 @@ contract DataSales is IDataSales, Payouts, AccessManaged {
     }
 
     /// @inheritdoc IDataSales
-    function buyFor(address buyer, Listing memory listing, Purchase calldata purchase) external returns (OrderId) {
+    function buyFor(address buyer, Listing calldata listing, Purchase calldata purchase) external returns (OrderId) {
         require(_agents[buyer][msg.sender], NotAnAgent(msg.sender, buyer));
         return _buy(buyer, listing, purchase);
     }
@@ -147,7 +148,7 @@ contract DataSales is IDataSales, Payouts, AccessManaged {
     }
 
     /// @inheritdoc IDataSales
-    function deliver(Order memory order, Listing memory listing, bytes32 maskedKey) external {
+    function deliver(Order calldata order, Listing calldata listing, bytes32 maskedKey) external {
         (OrderId orderId, uint40 deadline) = _requireOrder(order, listing, OrderState.Paid);
         require(msg.sender == listing.seller, NotTheSeller(msg.sender, listing.seller));
         _requireBefore(orderId, deadline);
@@ -159,7 +160,7 @@ contract DataSales is IDataSales, Payouts, AccessManaged {
     }
 
     /// @inheritdoc IDataSales
-    function stop(Order memory order, Listing memory listing) external {
+    function stop(Order calldata order, Listing calldata listing) external {
         (OrderId orderId, uint40 deadline) = _requireOrder(order, listing, OrderState.Paid);
         StopGround ground = groundToStop(listing, order.buyer);
         require(ground != StopGround.None, NoGroundToStop(orderId));
@@ -172,8 +173,8 @@ contract DataSales is IDataSales, Payouts, AccessManaged {
 
     /// @inheritdoc IDataSales
     function proveWrongKey(
-        Order memory order,
-        Listing memory listing,
+        Order calldata order,
+        Listing calldata listing,
         bytes32 maskedKey,
         bytes32 secret,
         IFairExchange.ChunkProof calldata proof
@@ -186,14 +187,14 @@ contract DataSales is IDataSales, Payouts, AccessManaged {
         bytes32 key = maskedKey ^ sha256(abi.encodePacked(MASK_TAG, secret, orderId));
         require(FAIR_EXCHANGE.isWrongKey(listing.sealId, proof, key), KeyIsRight(orderId, proof.index));
 
-        _compensate(orderId, order, listing.terms);
+        _compensate(orderId, order, listing.terms.token, listing.terms.rewardInUnits);
         emit WrongKeyProved(orderId, proof.index, listing.terms.rewardInUnits);
     }
 
     /// @inheritdoc IDataSales
     function proveWrongChunk(
-        Order memory order,
-        Listing memory listing,
+        Order calldata order,
+        Listing calldata listing,
         IFairExchange.ChunkProof calldata proof,
         bytes32 chunkKey,
         bytes calldata chunk
@@ -202,12 +203,12 @@ contract DataSales is IDataSales, Payouts, AccessManaged {
         bool wrong = FAIR_EXCHANGE.isWrongChunk(listing.sealId, proof, chunkKey, chunk);
         require(wrong, ChunkIsRight(orderId, proof.index));
 
-        _compensate(orderId, order, listing.terms);
+        _compensate(orderId, order, listing.terms.token, listing.terms.rewardInUnits);
         emit WrongChunkProved(orderId, proof.index, listing.terms.rewardInUnits);
     }
 
     /// @inheritdoc IDataSales
-    function settle(Order memory order, Listing memory listing) external {
+    function settle(Order calldata order, Listing calldata listing) external {
         OrderId orderId = _close(order, listing, OrderState.Delivered, OrderState.Settled);
 
         _listings[order.listingId].sold += 1;
@@ -215,7 +216,7 @@ contract DataSales is IDataSales, Payouts, AccessManaged {
     }
 
     /// @inheritdoc IDataSales
-    function refund(Order memory order, Listing memory listing) external {
+    function refund(Order calldata order, Listing calldata listing) external {
         OrderId orderId = _close(order, listing, OrderState.Paid, OrderState.Refunded);
 
         _credit(listing.terms.token, order.buyer, order.priceInUnits);
@@ -224,13 +225,13 @@ contract DataSales is IDataSales, Payouts, AccessManaged {
 
     /// @inheritdoc IDataSales
     function freeze(
-        Listing memory listing,
+        Listing calldata listing,
         address patient,
         bytes32 salt,
         Share calldata share,
         ShareProof calldata proof
     ) external {
-        ListingId listingId = listing.listingIdOf(address(this));
+        ListingId listingId = listing.idOf(address(this));
         bool contributes =
             share.hidden == ShareTree.hiddenOf(salt, patient) && ShareTree.includes(listing.subject, share, proof);
         require(contributes, ShareNotInListing(listingId));
@@ -276,17 +277,18 @@ contract DataSales is IDataSales, Payouts, AccessManaged {
     }
 
     /// @inheritdoc IDataSales
-    function groundToStop(Listing memory listing, address buyer) public view returns (StopGround) {
-        if (_isFrozen(_listings[listing.listingIdOf(address(this))].state)) return StopGround.ListingFrozen;
-        if (!INSTITUTIONS.isInGoodStanding(listing.custodian)) return StopGround.CustodianSuspended;
-        if (!INSTITUTIONS.isInGoodStanding(buyer)) return StopGround.BuyerSuspended;
-        bool permitted = _saleDecisionOf(listing) == IConsents.Decision.Permitted;
-        return permitted ? StopGround.None : StopGround.ConsentWithdrawn;
+    function permitsUse(Listing calldata listing, Use calldata use, address buyer) external view returns (UseDecision) {
+        return DataUse.decide(listing.terms.conditions, use, uint8(INSTITUTIONS.institutionOf(buyer).kind));
     }
 
     /// @inheritdoc IDataSales
-    function permitsUse(Listing memory listing, Use memory use, address buyer) public view returns (UseDecision) {
-        return DataUse.decide(listing.terms.conditions, use, uint8(INSTITUTIONS.institutionOf(buyer).kind));
+    function groundToStop(Listing calldata listing, address buyer) public view returns (StopGround) {
+        if (_isFrozen(_listings[listing.idOf(address(this))].state)) return StopGround.ListingFrozen;
+        if (!INSTITUTIONS.isInGoodStanding(listing.custodian)) return StopGround.CustodianSuspended;
+        if (!INSTITUTIONS.isInGoodStanding(buyer)) return StopGround.BuyerSuspended;
+        IConsents.Decision decision =
+            _saleDecisionOf(listing.seller, listing.subject, listing.dataClass, listing.terms.conditions.purpose);
+        return decision == IConsents.Decision.Permitted ? StopGround.None : StopGround.ConsentWithdrawn;
     }
 
     /// @dev Marks all settled sales as distributed.
@@ -302,8 +304,10 @@ contract DataSales is IDataSales, Payouts, AccessManaged {
 
     function _list(Listing memory listing) private returns (ListingId listingId) {
         _requireSoundTerms(listing.terms);
-        _requireMayBeSold(listing);
-        if (!listing.isOfOnePatient()) {
+        _requireMayBeSold(
+            listing.custodian, listing.seller, listing.subject, listing.dataClass, listing.terms.conditions.purpose
+        );
+        if (!isPatient(listing.subject)) {
             require(listing.seller == listing.custodian, NotTheCustodian(listing.seller, listing.custodian));
             (uint256 security, uint256 least) = (listing.terms.securityInUnits, listing.terms.priceInUnits);
             require(security >= least, SecurityTooLow(security, least));
@@ -324,16 +328,16 @@ contract DataSales is IDataSales, Payouts, AccessManaged {
         emit Listed(listingId, listing.seller, listing);
     }
 
-    function _unlist(Listing memory listing) private returns (ListingId listingId) {
+    function _unlist(Listing calldata listing) private returns (ListingId listingId) {
         require(msg.sender == listing.seller, NotTheSeller(msg.sender, listing.seller));
-        listingId = listing.listingIdOf(address(this));
+        listingId = listing.idOf(address(this));
         _requireLive(listingId, _listings[listingId].state);
 
         _listings[listingId].state = ListingState.Withdrawn;
         emit Unlisted(listingId);
     }
 
-    function _releaseBond(ListingId listingId, Listing memory listing) private {
+    function _releaseBond(ListingId listingId, Listing calldata listing) private {
         ListingStatus storage status = _listings[listingId];
         uint256 amountInUnits = uint256(status.places) * listing.terms.rewardInUnits;
         if (status.state != ListingState.Forfeited) amountInUnits += listing.terms.securityInUnits;
@@ -343,8 +347,11 @@ contract DataSales is IDataSales, Payouts, AccessManaged {
         emit BondReleased(listingId, amountInUnits);
     }
 
-    function _buy(address buyer, Listing memory listing, Purchase calldata purchase) private returns (OrderId orderId) {
-        ListingId listingId = listing.listingIdOf(address(this));
+    function _buy(address buyer, Listing calldata listing, Purchase calldata purchase)
+        private
+        returns (OrderId orderId)
+    {
+        ListingId listingId = listing.idOf(address(this));
         _requireMayBeBought(buyer, listing, purchase.use);
         _takePlace(listingId);
         uint128 priceInUnits = listing.terms.priceInUnits;
@@ -383,7 +390,7 @@ contract DataSales is IDataSales, Payouts, AccessManaged {
     }
 
     /// @dev Ends an order whose deadline is reached.
-    function _close(Order memory order, Listing memory listing, OrderState from, OrderState to)
+    function _close(Order calldata order, Listing calldata listing, OrderState from, OrderState to)
         private
         returns (OrderId orderId)
     {
@@ -397,29 +404,29 @@ contract DataSales is IDataSales, Payouts, AccessManaged {
     }
 
     /// @dev Ends an order whose seller cheated: nobody else shall fall for this listing.
-    function _compensate(OrderId orderId, Order memory order, Terms memory terms) private {
+    function _compensate(OrderId orderId, Order calldata order, IERC20 token, uint256 rewardInUnits) private {
         _orders[orderId].state = OrderState.Disputed;
         ListingStatus storage status = _listings[order.listingId];
         (status.open, status.places, status.closedAt) = (status.open - 1, status.places - 1, uint40(block.timestamp));
         if (!_isFrozen(status.state)) status.state = ListingState.Frozen;
-        _credit(terms.token, order.buyer, uint256(order.priceInUnits) + terms.rewardInUnits);
+        _credit(token, order.buyer, order.priceInUnits + rewardInUnits);
     }
 
-    function _requireOrder(Order memory order, Listing memory listing, OrderState expected)
+    function _requireOrder(Order calldata order, Listing calldata listing, OrderState expected)
         private
         view
         returns (OrderId orderId, uint40 deadline)
     {
-        orderId = order.orderIdOf(address(this));
+        orderId = order.nameOf(address(this));
         OrderStatus storage status = _orders[orderId];
         OrderState actual = status.state;
         require(actual == expected, OrderStateIsNot(orderId, expected, actual));
-        ListingId listingId = listing.listingIdOf(address(this));
+        ListingId listingId = listing.idOf(address(this));
         require(ListingId.unwrap(listingId) == ListingId.unwrap(order.listingId), OrderNotOfListing(orderId, listingId));
         deadline = status.deadline;
     }
 
-    function _requireDisputable(Order memory order, Listing memory listing) private view returns (OrderId orderId) {
+    function _requireDisputable(Order calldata order, Listing calldata listing) private view returns (OrderId orderId) {
         uint40 deadline;
         (orderId, deadline) = _requireOrder(order, listing, OrderState.Delivered);
         require(msg.sender == order.buyer, NotTheBuyer(msg.sender, order.buyer));
@@ -430,31 +437,42 @@ contract DataSales is IDataSales, Payouts, AccessManaged {
         require(block.timestamp < deadline, DeadlinePassed(orderId, deadline, block.timestamp));
     }
 
-    function _requireMayBeBought(address buyer, Listing memory listing, Use memory use) private view {
-        Terms memory terms = listing.terms;
-        require(_leastRewards[terms.token] != 0, TokenNotAllowed(terms.token));
-        require(terms.reservedFor == address(0) || terms.reservedFor == buyer, ReservedFor(terms.reservedFor, buyer));
+    function _requireMayBeBought(address buyer, Listing calldata listing, Use calldata use) private view {
+        IERC20 token = listing.terms.token;
+        require(_leastRewards[token] != 0, TokenNotAllowed(token));
+        address reservedFor = listing.terms.reservedFor;
+        require(reservedFor == address(0) || reservedFor == buyer, ReservedFor(reservedFor, buyer));
         IInstitutions.Institution memory institution = INSTITUTIONS.institutionOf(buyer);
         require(institution.standing == IInstitutions.Standing.Good, BuyerNotInGoodStanding(buyer));
-        UseDecision decision = DataUse.decide(terms.conditions, use, uint8(institution.kind));
+        UseDecision decision = DataUse.decide(listing.terms.conditions, use, uint8(institution.kind));
         require(decision == UseDecision.Permitted, UseNotPermitted(buyer, decision));
-        _requireMayBeSold(listing);
+        _requireMayBeSold(
+            listing.custodian, listing.seller, listing.subject, listing.dataClass, listing.terms.conditions.purpose
+        );
     }
 
     /// @dev The custodian still vouches, and a single patient lets this seller sell it for this purpose now.
-    function _requireMayBeSold(Listing memory listing) private view {
-        require(INSTITUTIONS.isInGoodStanding(listing.custodian), CustodianNotInGoodStanding(listing.custodian));
-        IConsents.Decision decision = _saleDecisionOf(listing);
-        require(decision == IConsents.Decision.Permitted, SaleNotPermitted(listing.subject, listing.seller, decision));
+    function _requireMayBeSold(address custodian, address seller, bytes32 subject, uint8 dataClass, uint8 purpose)
+        private
+        view
+    {
+        require(INSTITUTIONS.isInGoodStanding(custodian), CustodianNotInGoodStanding(custodian));
+        IConsents.Decision decision = _saleDecisionOf(seller, subject, dataClass, purpose);
+        require(decision == IConsents.Decision.Permitted, SaleNotPermitted(subject, seller, decision));
     }
 
     /// @dev What a single patient's consent says now. The patients of a dataset are hidden: they {freeze}.
-    function _saleDecisionOf(Listing memory listing) private view returns (IConsents.Decision) {
-        if (!listing.isOfOnePatient() || listing.seller == listing.patientOf()) return IConsents.Decision.Permitted;
-        return _decisionOf(listing.patientOf(), listing, block.timestamp);
+    function _saleDecisionOf(address seller, bytes32 subject, uint8 dataClass, uint8 purpose)
+        private
+        view
+        returns (IConsents.Decision)
+    {
+        if (!isPatient(subject) || seller == patientIn(subject)) return IConsents.Decision.Permitted;
+        return CONSENTS.permits(patientIn(subject), seller, dataClass, purpose);
     }
 
-    function _decisionOf(address patient, Listing memory listing, uint256 time)
+    /// @dev What the consent of a dataset's patient said, as it stands now, at that time.
+    function _decisionOf(address patient, Listing calldata listing, uint256 time)
         private
         view
         returns (IConsents.Decision)

@@ -5,30 +5,51 @@ pragma solidity 0.8.37;
 /// @notice RFC 9162, section 2.1.3.2: leaves carry the tag 0x00, inner nodes 0x01, so neither passes for the other.
 library MerkleTree {
     /// @notice Whether `leaf` stands at `index` of the tree of `size` leaves with this `root`.
-    /// @dev False, never a revert, for a path of the wrong length or an index outside the tree.
+    /// @dev False, never a revert, for a path of the wrong length or an index outside the tree. In assembly for half the
+    /// gas: `index` and `last` are those of the node and of the last node on its level; a last node without a sibling
+    /// moves up as it is.
     function includes(bytes32 root, uint256 size, bytes32 leaf, uint256 index, bytes32[] calldata path)
         internal
         view
-        returns (bool)
+        returns (bool included)
     {
         if (index >= size) return false;
-        uint256 last = size - 1;
-        bytes32 node = leaf;
-        for (uint256 i = 0; i < path.length; ++i) {
-            if (last == 0) return false;
-            if (index & 1 == 1 || index == last) {
-                node = parentOf(path[i], node);
-                while (index & 1 == 0 && index != 0) {
-                    index >>= 1;
-                    last >>= 1;
+        // Nodes are H(0x01 ‖ left ‖ right).
+        // solhint-disable-next-line no-inline-assembly
+        assembly ("memory-safe") {
+            let last := sub(size, 1)
+            let node := leaf
+            let input := mload(0x40)
+            let left := add(input, 1)
+            let right := add(input, 33)
+            mstore8(input, 0x01)
+            included := 1
+            let step := path.offset
+            for { let end := add(step, shl(5, path.length)) } lt(step, end) { step := add(step, 32) } {
+                if iszero(last) {
+                    included := 0
+                    break
                 }
-            } else {
-                node = parentOf(node, path[i]);
+                switch or(and(index, 1), eq(index, last))
+                case 0 {
+                    mstore(left, node)
+                    mstore(right, calldataload(step))
+                }
+                default {
+                    mstore(left, calldataload(step))
+                    mstore(right, node)
+                    for {} and(iszero(and(index, 1)), gt(index, 0)) {} {
+                        index := shr(1, index)
+                        last := shr(1, last)
+                    }
+                }
+                if iszero(staticcall(gas(), 2, input, 65, 0, 32)) { revert(0, 0) }
+                node := mload(0)
+                index := shr(1, index)
+                last := shr(1, last)
             }
-            index >>= 1;
-            last >>= 1;
+            included := and(included, and(iszero(last), eq(node, root)))
         }
-        return last == 0 && node == root;
     }
 
     /// @notice The leaf of a 32-byte value: H(0x00 ‖ value).
@@ -40,20 +61,6 @@ library MerkleTree {
             mstore(1, value)
             if iszero(staticcall(gas(), 2, 0, 33, 0, 32)) { revert(0, 0) }
             leaf := mload(0)
-        }
-    }
-
-    /// @notice The node above two nodes: H(0x01 ‖ left ‖ right).
-    /// @dev sha256(abi.encodePacked(bytes1(0x01), left, right)), for half the gas: a path has one for each level.
-    function parentOf(bytes32 left, bytes32 right) internal view returns (bytes32 node) {
-        // solhint-disable-next-line no-inline-assembly
-        assembly ("memory-safe") {
-            let input := mload(0x40)
-            mstore8(input, 0x01)
-            mstore(add(input, 1), left)
-            mstore(add(input, 33), right)
-            if iszero(staticcall(gas(), 2, input, 65, 0, 32)) { revert(0, 0) }
-            node := mload(0)
         }
     }
 }

@@ -6,7 +6,7 @@ import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {IPayouts} from "./interfaces/IPayouts.sol";
 import {ShareTree} from "./ShareTree.sol";
-import {ALL_IN_BPS, Listing, ListingId, Parts} from "./types/Sale.sol";
+import {ALL_IN_BPS, Listing, ListingId, Parts, isPatient, patientIn} from "./types/Sale.sol";
 import {Share, ShareProof} from "./types/Share.sol";
 
 /// @title Payouts
@@ -40,23 +40,23 @@ abstract contract Payouts is IPayouts {
     }
 
     /// @inheritdoc IPayouts
-    function distribute(Listing memory listing) external {
-        ListingId listingId = listing.listingIdOf(address(this));
+    function distribute(Listing calldata listing) external {
+        ListingId listingId = listing.idOf(address(this));
         uint256 sales = _takeUndistributed(listingId);
         require(sales != 0, NothingToPay(listingId));
         Parts memory parts = listing.terms.partsOf(FEE_IN_BPS);
-        uint256 patientInUnits = listing.isOfOnePatient() ? sales * parts.patientsInUnits : 0;
+        uint256 patientInUnits = isPatient(listing.subject) ? sales * parts.patientsInUnits : 0;
 
         IERC20 token = listing.terms.token;
         _credit(token, TREASURY, sales * parts.feeInUnits);
         _credit(token, listing.custodian, sales * parts.custodianInUnits);
-        _credit(token, listing.patientOf(), patientInUnits);
+        _credit(token, patientIn(listing.subject), patientInUnits);
         emit Distributed(listingId, sales, sales * parts.feeInUnits, sales * parts.custodianInUnits, patientInUnits);
     }
 
     /// @inheritdoc IPayouts
-    function claim(Listing memory listing, Share calldata share, ShareProof calldata proof) external {
-        ListingId listingId = listing.listingIdOf(address(this));
+    function claim(Listing calldata listing, Share calldata share, ShareProof calldata proof) external {
+        ListingId listingId = listing.idOf(address(this));
         require(ShareTree.includes(listing.subject, share, proof), ShareNotInListing(listingId));
         mapping(bytes32 leaf => uint256 sales) storage claimed = _claimed[listingId];
         bytes32 leaf = ShareTree.leafOf(share);
@@ -95,7 +95,7 @@ abstract contract Payouts is IPayouts {
     }
 
     /// @inheritdoc IPayouts
-    function partsOf(Listing memory listing) external view returns (Parts memory) {
+    function partsOf(Listing calldata listing) external view returns (Parts memory) {
         return listing.terms.partsOf(FEE_IN_BPS);
     }
 

@@ -10,8 +10,8 @@ type ListingId is bytes32;
 /// @notice The keccak id of an order: chain, market and every field of it.
 type OrderId is bytes32;
 
-using {listingIdOf, isOfOnePatient, patientOf} for Listing global;
-using {orderIdOf} for Order global;
+using {idOf, listingIdOf} for Listing global;
+using {nameOf, orderIdOf} for Order global;
 using {bondInUnits, partsOf} for Terms global;
 
 uint256 constant ALL_IN_BPS = 10_000;
@@ -97,14 +97,43 @@ function orderIdOf(Order memory order, address market) view returns (OrderId) {
     return OrderId.wrap(keccak256(abi.encode(ORDER_TYPEHASH, block.chainid, market, order)));
 }
 
-/// @notice Whether the record is about a single patient; else its subject commits to its contributors.
-function isOfOnePatient(Listing memory listing) pure returns (bool) {
-    return uint256(listing.subject) >> 160 == 0;
+/// @notice As {listingIdOf}, straight from calldata: the struct lies there as its encoding.
+/// @dev Stray bits in a field give an id that no listing has.
+function idOf(Listing calldata listing, address market) view returns (ListingId listingId) {
+    bytes32 typeHash = LISTING_TYPEHASH;
+    // solhint-disable-next-line no-inline-assembly
+    assembly ("memory-safe") {
+        let encoding := mload(0x40)
+        mstore(encoding, typeHash)
+        mstore(add(encoding, 0x20), chainid())
+        mstore(add(encoding, 0x40), market)
+        calldatacopy(add(encoding, 0x60), listing, 0x2a0)
+        listingId := keccak256(encoding, 0x300)
+    }
 }
 
-/// @notice The patient of a record about a single one.
-function patientOf(Listing memory listing) pure returns (address) {
-    return address(uint160(uint256(listing.subject)));
+/// @notice As {orderIdOf}, straight from calldata: see {idOf}.
+function nameOf(Order calldata order, address market) view returns (OrderId orderId) {
+    bytes32 typeHash = ORDER_TYPEHASH;
+    // solhint-disable-next-line no-inline-assembly
+    assembly ("memory-safe") {
+        let encoding := mload(0x40)
+        mstore(encoding, typeHash)
+        mstore(add(encoding, 0x20), chainid())
+        mstore(add(encoding, 0x40), market)
+        calldatacopy(add(encoding, 0x60), order, 0xa0)
+        orderId := keccak256(encoding, 0x100)
+    }
+}
+
+/// @notice Whether a subject is a single patient; else it commits to the contributors of a dataset.
+function isPatient(bytes32 subject) pure returns (bool) {
+    return uint256(subject) >> 160 == 0;
+}
+
+/// @notice The account of a subject that is a single patient.
+function patientIn(bytes32 subject) pure returns (address) {
+    return address(uint160(uint256(subject)));
 }
 
 /// @notice All that the seller leaves: the security and a reward for each order that may be open.

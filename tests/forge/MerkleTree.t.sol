@@ -122,8 +122,8 @@ contract MerkleTreeTest {
     {
         Claim memory claim = _honest(seed, bounded(size, 2, MOST_LEAVES), index);
         bytes32 inner = claim.index % 2 == 1 || claim.index == claim.size - 1
-            ? MerkleTree.parentOf(claim.path[0], claim.leaf)
-            : MerkleTree.parentOf(claim.leaf, claim.path[0]);
+            ? Rfc9162.nodeOf(claim.path[0], claim.leaf)
+            : Rfc9162.nodeOf(claim.leaf, claim.path[0]);
         claim.leaf = MerkleTree.leafOf(inner);
         claim.path = _tail(claim.path);
 
@@ -166,7 +166,7 @@ contract MerkleTreeTest {
     /// @notice Leaves and nodes are hashed under tags of their own.
     function testFuzz_hashes_carryTheirTags(bytes32 left, bytes32 right) external view {
         VM.assertEq(MerkleTree.leafOf(left), sha256(bytes.concat(hex"00", left)), "leaf");
-        VM.assertEq(MerkleTree.parentOf(left, right), sha256(bytes.concat(hex"01", left, right)), "node");
+        VM.assertEq(Rfc9162.nodeOf(left, right), sha256(bytes.concat(hex"01", left, right)), "node");
     }
 
     /// @notice The function of the contracts, which takes its path from calldata.

@@ -19,10 +19,11 @@ from urllib.parse import urlsplit
 
 import requests
 from eth_account.signers.local import LocalAccount
-from eth_typing import HexStr
+from eth_typing import BlockNumber, HexStr
 from web3 import Web3
 from web3.contract.contract import ContractConstructor, ContractFunction
 from web3.exceptions import (
+    BlockNotFound,
     ContractCustomError,
     ContractLogicError,
     MismatchedABI,
@@ -125,9 +126,22 @@ class Chain:
         """The newest block's time, seconds since 1970: the only clock that contracts know."""
         return self.ask(lambda: int(self._web3.eth.get_block("latest")["timestamp"]))
 
+    def time_of(self, block: int) -> int:
+        """A block's time, seconds since 1970."""
+        return self.ask(lambda: int(self._web3.eth.get_block(BlockNumber(block))["timestamp"]))
+
     def block_number(self) -> int:
         """The newest block's number."""
         return self.ask(lambda: int(self._web3.eth.block_number))
+
+    def block_hash(self, number: int) -> bytes | None:
+        """The 32-byte hash of a block, by its number; None where the chain has no such block (any more)."""
+        try:
+            return self.ask(lambda: bytes(self._web3.eth.get_block(number)["hash"]))
+        except ChainError as exc:
+            if isinstance(exc.__cause__, BlockNotFound):
+                return None
+            raise
 
     def balance(self, account: Address) -> int:
         """What the account can pay for gas with, in wei."""

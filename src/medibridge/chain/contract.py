@@ -90,15 +90,21 @@ class BoundContract:
         raise ChainError(f"{function} was mined without its event {event.__name__}; is the deployment the right one?")
 
     def _past(
-        self, event: type[E], filters: Mapping[str, object] | None = None, *, confirmations: int = 0
+        self,
+        event: type[E],
+        filters: Mapping[str, object] | None = None,
+        *,
+        confirmations: int = 0,
+        first_block: int = 0,
+        last_block: int | None = None,
     ) -> list[Past[E]]:
         """Past events of this contract since its deployment, oldest first; filters name indexed fields.
 
-        Of the newest `confirmations` blocks none is told.
+        Of the newest `confirmations` blocks none is told, where no `last_block` is given.
         """
-        newest = self._chain.block_number() - confirmations
+        newest = self._chain.block_number() - confirmations if last_block is None else last_block
         found: list[Past[E]] = []
-        for first in range(self._since_block, newest + 1, _BLOCKS_AT_ONCE):
+        for first in range(max(self._since_block, first_block), newest + 1, _BLOCKS_AT_ONCE):
             query = partial(
                 self._contract.events[event.__name__]().get_logs,
                 from_block=first,

@@ -274,6 +274,16 @@ class DataSales(BoundContract):
         """The delivery of an order, if there is one."""
         return next((past.event for past in self._past(Delivered, {"orderId": order_id})), None)
 
-    def past(self, event: type[E], **filters: bytes | Address) -> list[Past[E]]:
-        """Events of one kind with their places on the chain, oldest first; filter by indexed fields."""
-        return self._past(event, filters)
+    def past(
+        self,
+        event: type[E],
+        *,
+        first_block: int = 0,
+        last_block: int | None = None,
+        **filters: bytes | Address | Sequence[bytes],
+    ) -> list[Past[E]]:
+        """Events of one kind with their places on the chain, oldest first; filter by indexed fields.
+
+        A filter of several values takes each of them. Both blocks are told too.
+        """
+        return self._past(event, filters, first_block=first_block, last_block=last_block)

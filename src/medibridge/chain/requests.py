@@ -9,7 +9,10 @@ from typing import Any, NewType
 
 from eth_abi.abi import encode
 from eth_account.signers.local import LocalAccount
+from eth_keys.datatypes import Signature
+from eth_keys.exceptions import BadSignature
 from eth_utils.crypto import keccak
+from eth_utils.exceptions import ValidationError
 
 from medibridge.chain.contract import BoundContract
 from medibridge.chain.data_use import Use, kinds_in
@@ -24,9 +27,10 @@ from medibridge.chain.events import (
 )
 from medibridge.chain.sales import Listing, ListingId, in_order
 from medibridge.chain.values import Kind, classes_in, mask_of, purposes_in, struct
+from medibridge.errors import ChainError, ChainUnreachable
 from medibridge.ids import Address, DataClass, Digest, PurposeOfUse
 
-__all__ = ["Joiner", "Request", "RequestId", "RequestState", "RequestStatus", "Requests", "StandingOffer"]
+__all__ = ["Joiner", "OfferFault", "Request", "RequestId", "RequestState", "RequestStatus", "Requests", "StandingOffer"]
 
 RequestId = NewType("RequestId", bytes)
 """32 bytes: the keccak id of a request."""
@@ -39,6 +43,21 @@ class RequestState(enum.IntEnum):
     OPEN = 1
     TAKEN = 2
     CLOSED = 3
+
+
+class OfferFault(enum.IntEnum):
+    """Why a standing offer does not fit a sale."""
+
+    NONE = 0
+    OTHER_SELLER = 1
+    CANCELLED = 2
+    USED_UP = 3
+    ENDED = 4
+    CLASS_NOT_OFFERED = 5
+    PURPOSE_NOT_OFFERED = 6
+    BUYER_KIND_NOT_ALLOWED = 7
+    OTHER_TOKEN = 8
+    PAYS_TOO_LITTLE = 9
 
 
 _REQUEST_TYPEHASH = keccak(
@@ -266,6 +285,20 @@ class Requests(BoundContract):
         }
         return bytes(patient.sign_typed_data(domain, {"StandingOffer": _OFFER}, message).signature)
 
+    def is_signed(self, offer: StandingOffer, signature: bytes) -> bool:
+        """Whether the patient signed the offer, as the contract sees it: by key (low s), or as a wallet (ERC-1271)."""
+        offer_id = self.offer_id(offer)
+        if _recovered(offer_id, signature) == offer.patient:
+            return True
+        wallet = self._chain.web3.eth.contract(address=self._chain.web3.to_checksum_address(offer.patient), abi=_WALLET)
+        try:
+            answer = self._chain.ask(lambda: wallet.functions.isValidSignature(offer_id, signature).call())
+        except ChainUnreachable:
+            raise
+        except ChainError:
+            return False
+        return bytes(answer) == _SIGNED
+
     def requested(self, **filters: bytes | Address) -> list[Requested]:
         """All requests ever made, oldest first; filter by `requestId` or `buyer`."""
         return [past.event for past in self._past(Requested, filters)]
@@ -283,3 +316,26 @@ _OFFER = struct(
     "address patient,address seller,uint32 classes,uint32 purposes,uint16 kindsAllowed,uint16 kindsDenied,"
     "address token,uint128 leastInUnits,uint32 uses,uint40 until,address payout,uint64 nonce"
 )
+
+_WALLET = [
+    {
+        "type": "function",
+        "name": "isValidSignature",
+        "stateMutability": "view",
+        "inputs": [{"name": "hash", "type": "bytes32"}, {"name": "signature", "type": "bytes"}],
+        "outputs": [{"name": "", "type": "bytes4"}],
+    }
+]
+_SIGNED = bytes.fromhex("1626ba7e")  # the selector of isValidSignature (ERC-1271)
+_HALF_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141 // 2  # of secp256k1 (EIP-2)
+
+
+def _recovered(digest: bytes, signature: bytes) -> str | None:
+    """Who signed these 32 bytes; None where the contract recovers nobody."""
+    if len(signature) != 65 or signature[64] not in (27, 28) or int.from_bytes(signature[32:64], "big") > _HALF_ORDER:
+        return None
+    try:
+        parts = Signature(signature[:64] + bytes([signature[64] - 27]))
+        return str(parts.recover_public_key_from_msg_hash(digest).to_checksum_address())
+    except (BadSignature, ValidationError):
+        return None

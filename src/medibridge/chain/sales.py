@@ -242,6 +242,10 @@ class OrderStatus:
     deadline: int
     delivery: bytes
 
+    def is_of(self, masked_key: bytes) -> bool:
+        """Whether these 32 bytes are what was delivered: the contract keeps the beginning of their keccak hash."""
+        return keccak(masked_key)[: len(self.delivery)] == self.delivery
+
 
 @dataclass(frozen=True)
 class Parts:
