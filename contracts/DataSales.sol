@@ -127,6 +127,8 @@ contract DataSales is IDataSales, Payouts, AccessManaged {
         IERC20 token = listing.terms.token;
         require(_leastRewards[token] != 0, TokenNotAllowed(token));
         // A permit that was front-run has left the allowance it promised; the transfer decides.
+        // Nothing is known before the call that {_buy} does not look up after it, so a token that calls back gains nothing.
+        // slither-disable-next-line reentrancy-benign,reentrancy-events
         try IERC20Permit(address(token))
             .permit(
                 msg.sender, address(this), listing.terms.priceInUnits, permit.deadline, permit.v, permit.r, permit.s
@@ -506,6 +508,8 @@ contract DataSales is IDataSales, Payouts, AccessManaged {
     }
 
     function _isFrozen(ListingState state) private pure returns (bool) {
+        // A state: nobody can shift it by sending something.
+        // slither-disable-next-line incorrect-equality
         return state == ListingState.Frozen || state == ListingState.Forfeited;
     }
 

@@ -29,7 +29,7 @@ contract Requests is IRequests, StandingOffers {
 
     mapping(RequestId requestId => RequestStatus) private _requests;
     mapping(RequestId requestId => mapping(ListingId listingId => uint256 patients)) private _answers;
-    mapping(RequestId requestId => mapping(address patient => bool)) private _joined;
+    mapping(RequestId requestId => mapping(address patient => ListingId listingId)) private _joinedWith;
 
     constructor(IInstitutions institutions, IConsents consents, IDataSales dataSales)
         EIP712("MediBridge Requests", "1")
@@ -53,6 +53,8 @@ contract Requests is IRequests, StandingOffers {
         uint256 before = request.token.balanceOf(address(this));
         request.token.safeTransferFrom(msg.sender, address(this), request.budgetInUnits);
         uint256 arrived = request.token.balanceOf(address(this)) - before;
+        // Exactly: whoever makes it unequal stops only the transfer that he is part of.
+        // slither-disable-next-line incorrect-equality
         require(arrived == request.budgetInUnits, BudgetIncomplete(request.budgetInUnits, arrived));
     }
 
@@ -61,12 +63,11 @@ contract Requests is IRequests, StandingOffers {
         RequestId requestId = _requireOpen(request);
         require(block.timestamp < request.until, RequestEnded(requestId, request.until, block.timestamp));
         ListingId listingId = _requireAnswers(requestId, request, listing, joiners.length);
-        uint256 joined = _requests[requestId].joined + joiners.length;
-        require(joined <= request.most, TooManyPatients(requestId, joined, request.most));
+        _requireAtMost(requestId, request, joiners.length);
 
-        _requests[requestId].joined = uint32(joined);
+        _requests[requestId].joined += uint32(joiners.length);
         _answers[requestId][listingId] = joiners.length;
-        _join(requestId, request.buyer, listing, joiners);
+        _join(requestId, listingId, listing, joiners);
         emit Answered(requestId, listingId, msg.sender, joiners.length);
     }
 
@@ -82,10 +83,13 @@ contract Requests is IRequests, StandingOffers {
             ListingId listingId = listings[i].listingIdOf(address(DATA_SALES));
             uint256 joined = _answers[requestId][listingId];
             require(joined != 0, NotAnAnswer(requestId, listingId));
+            bool asRequested = keccak256(abi.encode(purchases[i].use)) == keccak256(abi.encode(request.use));
+            require(asRequested, UseIsNotAsRequested(requestId, listingId));
             _answers[requestId][listingId] = 0;
             patients += joined;
         }
         require(patients >= request.fewest, TooFewPatients(requestId, patients, request.fewest));
+        _requireAtMost(requestId, request, patients);
         uint256 priceInUnits = patients * request.pricePerPatientInUnits;
         require(priceInUnits <= request.budgetInUnits, BudgetExceeded(requestId, priceInUnits, request.budgetInUnits));
 
@@ -94,6 +98,8 @@ contract Requests is IRequests, StandingOffers {
 
         request.token.forceApprove(address(DATA_SALES), priceInUnits);
         for (uint256 i = 0; i < listings.length; ++i) {
+            // The market, once for each answer that the buyer chose; the order's id is in its event.
+            // slither-disable-next-line calls-loop,unused-return
             DATA_SALES.buyFor(msg.sender, listings[i], purchases[i]);
         }
         _payBack(request, request.budgetInUnits - priceInUnits);
@@ -122,30 +128,42 @@ contract Requests is IRequests, StandingOffers {
     }
 
     /// @inheritdoc IRequests
-    function hasJoined(RequestId requestId, address patient) external view returns (bool) {
-        return _joined[requestId][patient];
+    function hasJoined(RequestId requestId, address patient) public view returns (bool) {
+        ListingId listingId = _joinedWith[requestId][patient];
+        if (ListingId.unwrap(listingId) == 0) return false;
+        // The market, once for each patient who joined before: it answers, and calls nobody.
+        // slither-disable-next-line calls-loop
+        return DATA_SALES.listingStatusOf(listingId).state == IDataSales.ListingState.Live;
     }
 
     /// @dev Uses every offer, and rebuilds the dataset's tree of contributors out of them.
-    function _join(RequestId requestId, address buyer, Listing memory listing, Joiner[] calldata joiners) private {
-        uint8 kind = uint8(INSTITUTIONS.institutionOf(buyer).kind);
+    function _join(RequestId requestId, ListingId listingId, Listing memory listing, Joiner[] calldata joiners)
+        private
+    {
+        uint8 kind = uint8(INSTITUTIONS.institutionOf(listing.terms.reservedFor).kind);
         uint256 patientInUnits = DATA_SALES.partsOf(listing).patientsInUnits / joiners.length;
         bytes32[] memory leaves = new bytes32[](joiners.length);
         uint128[] memory shares = new uint128[](joiners.length);
         for (uint256 i = 0; i < joiners.length; ++i) {
-            Joiner calldata joiner = joiners[i];
-            StandingOffer memory offer = joiner.offer;
-            _useOffer(offer, joiner.signature, listing.dataClass, listing.terms, kind, patientInUnits);
-            IConsents.Decision decision =
-                CONSENTS.permits(offer.patient, msg.sender, listing.dataClass, listing.terms.conditions.purpose);
-            require(decision == IConsents.Decision.Permitted, JoinerDoesNotConsent(offer.patient, decision));
-            require(!_joined[requestId][offer.patient], JoinedAlready(requestId, offer.patient));
-            _joined[requestId][offer.patient] = true;
-            bytes32 hidden = ShareTree.hiddenOf(joiner.salt, offer.patient);
+            StandingOffer memory offer = joiners[i].offer;
+            _useOffer(offer, joiners[i].signature, listing.dataClass, listing.terms, kind, patientInUnits);
+            _joinWith(requestId, listingId, offer.patient, listing);
+            bytes32 hidden = ShareTree.hiddenOf(joiners[i].salt, offer.patient);
             (leaves[i], shares[i]) = (ShareTree.leafOf(Share(offer.payout, 1, hidden)), 1);
         }
         bytes32 subject = ShareTree.subjectOf(leaves, shares);
         require(subject == listing.subject, ContributorsAreNot(listing.subject, subject));
+    }
+
+    /// @dev Lets a patient who consents join, unless it did in another answer that can still be taken.
+    function _joinWith(RequestId requestId, ListingId listingId, address patient, Listing memory listing) private {
+        // The register of consents, once for each patient who joins: it answers, and calls nobody.
+        // slither-disable-next-line calls-loop
+        IConsents.Decision decision =
+            CONSENTS.permits(patient, msg.sender, listing.dataClass, listing.terms.conditions.purpose);
+        require(decision == IConsents.Decision.Permitted, JoinerDoesNotConsent(patient, decision));
+        require(!hasJoined(requestId, patient), JoinedAlready(requestId, patient));
+        _joinedWith[requestId][patient] = listingId;
     }
 
     function _payBack(Request memory request, uint256 amountInUnits) private {
@@ -186,6 +204,11 @@ contract Requests is IRequests, StandingOffers {
     function _isSound(Request memory request) private view returns (bool) {
         return request.pricePerPatientInUnits != 0 && request.fewest != 0 && request.fewest <= request.most
             && request.classes != 0 && request.budgetInUnits >= uint256(request.fewest) * request.pricePerPatientInUnits
-            && request.until > block.timestamp && request.until <= block.timestamp + LONGEST;
+            && DATA_SALES.leastRewardOf(request.token) != 0 && request.until > block.timestamp
+            && request.until <= block.timestamp + LONGEST;
+    }
+
+    function _requireAtMost(RequestId requestId, Request memory request, uint256 patients) private pure {
+        require(patients <= request.most, TooManyPatients(requestId, patients, request.most));
     }
 }

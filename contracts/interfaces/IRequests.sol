@@ -25,7 +25,7 @@ interface IRequests is IStandingOffers {
 
     /// @notice A request as it is stored, in one slot.
     /// @param state Where it stands.
-    /// @param joined How many patients joined, in all answers.
+    /// @param joined How many patients joined, in all answers; those of a withdrawn one included.
     struct RequestStatus {
         RequestState state;
         uint32 joined;
@@ -64,7 +64,7 @@ interface IRequests is IStandingOffers {
     /// @param requestId The request.
     event Closed(RequestId indexed requestId);
 
-    /// @notice A request has a price, classes, a budget for the fewest patients, and an end within a year.
+    /// @notice A request has an allowed token, a price, classes, a budget for the fewest, an end within a year.
     error InvalidRequest(RequestId requestId);
 
     /// @notice Only verified institutions in good standing ask; have the account enrolled or reinstated.
@@ -103,7 +103,7 @@ interface IRequests is IStandingOffers {
     /// @notice The listing answered this request already.
     error AnsweredAlready(RequestId requestId, ListingId listingId);
 
-    /// @notice A patient joins a request once.
+    /// @notice A patient joins a request once, as long as that answer can be taken.
     error JoinedAlready(RequestId requestId, address patient);
 
     /// @notice The patient's consent does not let this seller sell it now; leave the patient out.
@@ -112,8 +112,8 @@ interface IRequests is IStandingOffers {
     /// @notice The dataset's contributors are not the patients of the offers, in this order, with equal shares.
     error ContributorsAreNot(bytes32 expected, bytes32 actual);
 
-    /// @notice More patients than the request takes.
-    error TooManyPatients(RequestId requestId, uint256 joined, uint256 most);
+    /// @notice More patients than the request takes; take fewer answers.
+    error TooManyPatients(RequestId requestId, uint256 patients, uint256 most);
 
     /// @notice Fewer patients than the request needs.
     error TooFewPatients(RequestId requestId, uint256 patients, uint256 fewest);
@@ -124,6 +124,9 @@ interface IRequests is IStandingOffers {
     /// @notice Each answer needs a purchase of its own.
     error PurchasesMissing(uint256 answers, uint256 purchases);
 
+    /// @notice The purchase is for another use than the request; answers were given for that one.
+    error UseIsNotAsRequested(RequestId requestId, ListingId listingId);
+
     /// @notice The answers cost more than the budget; take fewer.
     error BudgetExceeded(RequestId requestId, uint256 priceInUnits, uint256 budgetInUnits);
 
@@ -132,7 +135,8 @@ interface IRequests is IStandingOffers {
     function ask(Request calldata request) external returns (RequestId);
 
     /// @notice Answers with a dataset that the caller listed for the buyer: one standing offer for each contributor, in the
-    /// order of the tree's leaves. Each counts as used once.
+    /// order of the tree's leaves. Each counts as used once, whether or not the answer is taken. A seller who withdraws the
+    /// listing takes the answer back; its patients may join anew.
     /// @dev Reverts with {RequestNotOpen}, {RequestEnded}, {ListingNotOffered}, {ListingDoesNotAnswer},
     /// {RequestedUseNotPermitted}, {PriceIsNot}, {AnsweredAlready}, {TooManyPatients}, {OfferDoesNotFit}, {OfferNotSigned},
     /// {JoinerDoesNotConsent}, {JoinedAlready} or {ContributorsAreNot}.
@@ -141,9 +145,9 @@ interface IRequests is IStandingOffers {
     /// @notice Buys answers with at least the fewest patients, all in one; the rest of the budget goes back to the buyer.
     /// The buyer has allowed this contract as an agent in {IDataSales}, and has inspected every dataset.
     /// @param listings Answers, each at most once.
-    /// @param purchases One for each, in the same order.
-    /// @dev Reverts with {NotTheAsker}, {RequestNotOpen}, {PurchasesMissing}, {NotAnAnswer}, {TooFewPatients},
-    /// {BudgetExceeded}, or as {IDataSales.buyFor}.
+    /// @param purchases One for each, in the same order, for the use that the request states.
+    /// @dev Reverts with {NotTheAsker}, {RequestNotOpen}, {PurchasesMissing}, {NotAnAnswer}, {UseIsNotAsRequested},
+    /// {TooFewPatients}, {TooManyPatients}, {BudgetExceeded}, or as {IDataSales.buyFor}.
     function take(Request calldata request, Listing[] calldata listings, IDataSales.Purchase[] calldata purchases)
         external;
 
@@ -157,6 +161,6 @@ interface IRequests is IStandingOffers {
     /// @notice How many patients joined a request with this listing; zero where it is no answer, or is taken.
     function patientsOf(RequestId requestId, ListingId listingId) external view returns (uint256);
 
-    /// @notice Whether a patient joined a request.
+    /// @notice Whether a patient joined a request with an answer whose listing is live.
     function hasJoined(RequestId requestId, address patient) external view returns (bool);
 }

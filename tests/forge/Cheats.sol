@@ -16,6 +16,15 @@ interface Cheats {
     /// @notice The next call reverts with exactly this data.
     function expectRevert(bytes calldata data) external;
 
+    /// @notice The next call emits, from `emitter`, exactly the event that the test emits next.
+    function expectEmit(address emitter) external;
+
+    /// @notice Every call to `callee` whose data begins with `data` reverts with this reason.
+    function mockCallRevert(address callee, bytes calldata data, bytes calldata reason) external;
+
+    /// @notice Ends all that {mockCallRevert} began.
+    function clearMockedCalls() external;
+
     /// @notice Keeps the state of the chain, clock included, under the number returned.
     function snapshotState() external returns (uint256 id);
 

@@ -83,12 +83,11 @@ class Chain:
     def in_process(cls) -> Chain:
         """A fresh chain inside this process (eth-tester on py-evm). Needs the extra ``demo``."""
         depth = sys.getrecursionlimit()
-        from eth_tester import EthereumTester, PyEVMBackend  # noqa: PLC0415 - py-evm is an extra, and slow to import
-        from web3.providers.eth_tester import EthereumTesterProvider  # noqa: PLC0415
+        from medibridge.chain import in_process  # noqa: PLC0415 - py-evm is an extra, and slow to import
 
         # py-evm raises the limit so far that deeply nested JSON, from anywhere, would overflow the stack and crash.
         sys.setrecursionlimit(depth)
-        return cls(EthereumTesterProvider(EthereumTester(PyEVMBackend())), place="the chain in this process")
+        return cls(in_process.provider(), place="the chain in this process")
 
     def __repr__(self) -> str:
         return f"Chain({self._place!r})"

@@ -129,15 +129,18 @@ class Conditions:
 
     @classmethod
     def from_abi(cls, values: Iterable[Any]) -> Self:
-        """Read the contract's struct. Raises `ValueError` for a purpose that this version does not know."""
-        purpose, terms, disease, allowed, denied = values
-        return cls(
+        """Read the contract's struct. Raises `ValueError` for what this version does not know."""
+        purpose, terms, disease, allowed, denied = given = tuple(values)
+        conditions = cls(
             PurposeOfUse(purpose),
             frozenset(term for term in DuoTerm if terms & term.bit),
             disease,
             kinds_in(allowed),
             kinds_in(denied),
         )
+        if conditions.as_abi() != given:
+            raise ValueError("terms of use or kinds of institutions that this version does not know")
+        return conditions
 
 
 @dataclass(frozen=True)

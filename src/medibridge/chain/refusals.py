@@ -123,6 +123,7 @@ __all__ = [
     "TooFewPatients",
     "TooManyPatients",
     "TreasuryMissing",
+    "UseIsNotAsRequested",
     "UseNotPermitted",
     "VersionInFuture",
     "VersionSuperseded",
@@ -1083,12 +1084,12 @@ class ContributorsAreNot(NamedRefusal):
 
 @dataclass(eq=False)
 class InvalidRequest(NamedRefusal):
-    """`Requests`: A request has a price, classes, a budget for the fewest patients, and an end within a year."""
+    """`Requests`: A request has an allowed token, a price, classes, a budget for the fewest, an end within a year."""
 
     SELECTOR: ClassVar[bytes] = bytes.fromhex("9ce13f03")
     TYPES: ClassVar[tuple[str, ...]] = ("bytes32",)
     NOTICE: ClassVar[str] = (
-        "A request has a price, classes, a budget for the fewest patients, and an end within a year."
+        "A request has an allowed token, a price, classes, a budget for the fewest, an end within a year."
     )
 
     request_id: bytes
@@ -1096,11 +1097,11 @@ class InvalidRequest(NamedRefusal):
 
 @dataclass(eq=False)
 class JoinedAlready(NamedRefusal):
-    """`Requests`: A patient joins a request once."""
+    """`Requests`: A patient joins a request once, as long as that answer can be taken."""
 
     SELECTOR: ClassVar[bytes] = bytes.fromhex("30e9b935")
     TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "address")
-    NOTICE: ClassVar[str] = "A patient joins a request once."
+    NOTICE: ClassVar[str] = "A patient joins a request once, as long as that answer can be taken."
 
     request_id: bytes
     patient: Address
@@ -1315,15 +1316,27 @@ class TooFewPatients(NamedRefusal):
 
 @dataclass(eq=False)
 class TooManyPatients(NamedRefusal):
-    """`Requests`: More patients than the request takes."""
+    """`Requests`: More patients than the request takes; take fewer answers."""
 
     SELECTOR: ClassVar[bytes] = bytes.fromhex("b4877357")
     TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "uint256", "uint256")
-    NOTICE: ClassVar[str] = "More patients than the request takes."
+    NOTICE: ClassVar[str] = "More patients than the request takes; take fewer answers."
 
     request_id: bytes
-    joined: int
+    patients: int
     most: int
+
+
+@dataclass(eq=False)
+class UseIsNotAsRequested(NamedRefusal):
+    """`Requests`: The purchase is for another use than the request; answers were given for that one."""
+
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("9e090ddc")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "bytes32")
+    NOTICE: ClassVar[str] = "The purchase is for another use than the request; answers were given for that one."
+
+    request_id: bytes
+    listing_id: bytes
 
 
 @dataclass(eq=False)
@@ -1585,6 +1598,7 @@ REFUSALS: tuple[type[NamedRefusal], ...] = (
     RequestedUseNotPermitted,
     TooFewPatients,
     TooManyPatients,
+    UseIsNotAsRequested,
     ECDSAInvalidSignature,
     ECDSAInvalidSignatureLength,
     ECDSAInvalidSignatureS,
