@@ -15,8 +15,12 @@ from clock import NOON, Clock
 from eth_utils.crypto import keccak
 from exercised import EXERCISED, CallWitness
 from isolation import MinedAtOnce, isolated
+from sales import LEAST_REWARD
 
 FEE_IN_BPS = 250
+
+MONEY = 10**9
+"""A thousand dollars."""
 
 HOSPITAL, LABORATORY, BUYER = 1, 2, 5
 """`IInstitutions.Kind`."""
@@ -30,6 +34,9 @@ INSTITUTIONS = {
 }
 """Who is enrolled when a test begins."""
 
+SELLERS = ("hospital", "second_hospital", "patient", "second_patient")
+"""Who has `MONEY` for bonds when a test begins, approved to the market."""
+
 
 @dataclass(frozen=True)
 class System:
@@ -40,7 +47,9 @@ class System:
     key_cards: Any
     records: Any
     consents: Any
+    fair_exchange: Any
     data_sales: Any
+    requests: Any
     dollar: Any
 
 
@@ -96,10 +105,12 @@ def deploy(admin: Any, treasury: Any, fee_in_bps: int = FEE_IN_BPS) -> System:
     from brownie import (
         Consents,
         DataSales,
+        FairExchange,
         Governance,
         Institutions,
         KeyCards,
         Records,
+        Requests,
         TestDollar,
     )
 
@@ -108,9 +119,12 @@ def deploy(admin: Any, treasury: Any, fee_in_bps: int = FEE_IN_BPS) -> System:
     key_cards = admin.deploy(KeyCards)
     records = admin.deploy(Records, institutions)
     consents = admin.deploy(Consents)
-    data_sales = admin.deploy(DataSales, governance, institutions, records, consents, fee_in_bps, treasury)
+    fair_exchange = admin.deploy(FairExchange)
+    below = (governance, institutions, records, consents, fair_exchange)
+    data_sales = admin.deploy(DataSales, *below, fee_in_bps, treasury)
+    requests = admin.deploy(Requests, institutions, consents, data_sales)
     dollar = admin.deploy(TestDollar, admin)
-    return System(governance, institutions, key_cards, records, consents, data_sales, dollar)
+    return System(governance, institutions, key_cards, records, consents, fair_exchange, data_sales, requests, dollar)
 
 
 @pytest.fixture(scope="session")
@@ -125,16 +139,26 @@ def chain_start() -> None:
 
 @pytest.fixture(scope="session")
 def system(people: dict[str, Any]) -> System:
-    """Deployed once for all tests, with the institutions enrolled and the dollar allowed."""
+    """Deployed once for all tests: the institutions are enrolled, the dollar is allowed, and who sells has some."""
     admin = people["admin"]
     system = deploy(admin, people["treasury"])
     for name, kind in INSTITUTIONS.items():
         system.institutions.enrol(people[name], kind, bytes(32), {"from": admin})
-    system.data_sales.allowToken(system.dollar, True, {"from": admin})
+    system.data_sales.allowToken(system.dollar, LEAST_REWARD, {"from": admin})
+    for name in SELLERS:
+        system.dollar.mint(people[name], MONEY, {"from": admin})
+        system.dollar.approve(system.data_sales, MONEY, {"from": people[name]})
     EXERCISED.take_transactions()
     gc.collect()
     gc.freeze()  # Brownie collects garbage at every revert: a tenth of a second, if it must look at its own modules
     return system
+
+
+@pytest.fixture(scope="module")
+def lasting(system: System) -> Iterator[None]:
+    """What a module's own fixtures do to the chain lasts until its last test."""
+    with isolated():
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -175,8 +199,18 @@ def consents(system: System) -> Any:
 
 
 @pytest.fixture
+def fair_exchange(system: System) -> Any:
+    return system.fair_exchange
+
+
+@pytest.fixture
 def data_sales(system: System) -> Any:
     return system.data_sales
+
+
+@pytest.fixture
+def requests(system: System) -> Any:
+    return system.requests
 
 
 @pytest.fixture

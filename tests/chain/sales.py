@@ -10,18 +10,28 @@ import brownie
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
-from medibridge.ids import Address, DataClass, Digest, RecordDescription, SealId, subject_of
+from medibridge.chain.data_use import DuoTerm, Research
+from medibridge.ids import Address, DataClass, Digest, PurposeOfUse, RecordDescription, SealId, subject_of
 from medibridge.sealing import merkle
 
 HOUR, DAY = 3600, 86_400
 
-_TERMS = ("address", "uint128", "uint8", "uint32", "uint32", "uint32", "uint16", "uint64")
-_LISTING = ("address", "address", "bytes32", "uint8", "bytes32", "bytes32")
-_ORDER = ("bytes32", "address", "bytes32", "uint128", "uint64")
+NOBODY = "0x" + 40 * "0"
+
+LEAST_REWARD = 10_000_000
+"""Ten dollars: what a bond pays for a proof at least."""
+
+_TERMS = (
+    "address,uint128,(uint8,uint32,uint32,uint16,uint16),address,uint32,uint32,uint16,uint32,uint128,uint128,uint64"
+)
+_LISTING = f"(address,address,bytes32,uint8,bytes32,bytes32,({_TERMS}))"
+_ORDER = "(bytes32,address,bytes32,uint128,uint64)"
 _LISTING_TYPE = (
     "Listing(uint256 chainId,address market,address seller,address custodian,bytes32 subject,uint8 dataClass,"
     "bytes32 sealId,bytes32 manifestDigest,address token,uint128 priceInUnits,uint8 purpose,uint32 duoTerms,"
-    "uint32 deliverWithin,uint32 disputeWithin,uint16 custodianShareInBps,uint64 nonce)"
+    "uint32 disease,uint16 kindsAllowed,uint16 kindsDenied,address reservedFor,uint32 deliverWithin,"
+    "uint32 disputeWithin,uint16 custodianShareInBps,uint32 places,uint128 rewardInUnits,uint128 securityInUnits,"
+    "uint64 nonce)"
 )
 _ORDER_TYPE = (
     "Order(uint256 chainId,address market,bytes32 listingId,address buyer,bytes32 commitment,"
@@ -29,17 +39,44 @@ _ORDER_TYPE = (
 )
 
 
+class Conditions(NamedTuple):
+    """For which use and to which buyers it is sold, field by field."""
+
+    purpose: int = PurposeOfUse.HRESCH
+    duo_terms: int = DuoTerm.GRU.bit
+    disease: int = 0
+    kinds_allowed: int = 0
+    kinds_denied: int = 0
+
+
+class Use(NamedTuple):
+    """What a buyer declares to do, field by field."""
+
+    purpose: int = PurposeOfUse.HRESCH
+    research: int = Research.BIOMEDICAL.bit
+    disease: int = 0
+    accepted: int = 0
+
+
 class Terms(NamedTuple):
     """What the seller asks, field by field."""
 
     token: str
     price: int
-    purpose: int
-    duo_terms: int = 1
+    conditions: Conditions = Conditions()
+    reserved_for: str = NOBODY
     deliver_within: int = DAY
     dispute_within: int = 2 * DAY
     custodian_share: int = 3_000
+    places: int = 4
+    reward: int = LEAST_REWARD
+    security: int = 0
     nonce: int = 0
+
+    @property
+    def bond(self) -> int:
+        """The security, and a reward for each place."""
+        return self.security + self.places * self.reward
 
 
 class Listing(NamedTuple):
@@ -55,9 +92,12 @@ class Listing(NamedTuple):
 
     def id_at(self, market: Any) -> bytes:
         """keccak256(abi.encode(type hash, chain, market, every field in order))."""
-        types = ["bytes32", "uint256", "address", *_LISTING, *_TERMS]
-        values = [keccak(text=_LISTING_TYPE), brownie.chain.id, market.address, *self[:-1], *self.terms]
-        return keccak(encode(types, values))
+        types = ["bytes32", "uint256", "address", _LISTING]
+        return keccak(encode(types, [keccak(text=_LISTING_TYPE), brownie.chain.id, market.address, self]))
+
+    def offering(self, **terms: Any) -> Listing:
+        """The same listing with other terms."""
+        return self._replace(terms=self.terms._replace(**terms))
 
 
 class Order(NamedTuple):
@@ -71,8 +111,8 @@ class Order(NamedTuple):
 
     def id_at(self, market: Any) -> bytes:
         """keccak256(abi.encode(type hash, chain, market, every field in order))."""
-        types = ["bytes32", "uint256", "address", *_ORDER]
-        return keccak(encode(types, [keccak(text=_ORDER_TYPE), brownie.chain.id, market.address, *self]))
+        types = ["bytes32", "uint256", "address", _ORDER]
+        return keccak(encode(types, [keccak(text=_ORDER_TYPE), brownie.chain.id, market.address, self]))
 
 
 class Purchase(NamedTuple):
@@ -81,6 +121,7 @@ class Purchase(NamedTuple):
     commitment: bytes
     sealed_secret: bytes
     nonce: int = 0
+    use: Use = Use()
 
 
 @dataclass(frozen=True)
@@ -156,8 +197,9 @@ def batch_of(custodian: Any, patient: Any, size: int, name: object = "batch") ->
 
 
 def listing_of(data_sales: Any, seller: Any, batch: Batch, index: int, terms: Terms) -> Listing:
-    """Lists the record at this place of a deposited batch."""
+    """Lists the record at this place of a deposited batch; the seller, who has the money, leaves the bond."""
     record = batch.records[index]
+    data_sales.fund(terms.token, terms.bond, {"from": seller})
     data_sales.list(terms, as_struct(record), batch.proof(index), {"from": seller})
     return unlisted(seller, record, terms)
 

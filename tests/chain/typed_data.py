@@ -1,4 +1,4 @@
-"""What patients and buyers sign: EIP-712 messages of `Consents`, ERC-2612 permits, and the structs beneath them."""
+"""What patients and buyers sign: EIP-712 messages of `Consents` and `Requests`, ERC-2612 permits, and their structs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from eth_account import Account
+from eth_account.messages import encode_typed_data
 from eth_keys.constants import SECPK1_N
+from eth_utils.crypto import keccak
 
 NEVER = 2**40 - 1
 """The latest second that a 40-bit clock can name."""
@@ -38,6 +40,20 @@ _PERMIT = (
     ("value", "uint256"),
     ("nonce", "uint256"),
     ("deadline", "uint256"),
+)
+_STANDING_OFFER = (
+    ("patient", "address"),
+    ("seller", "address"),
+    ("classes", "uint32"),
+    ("purposes", "uint32"),
+    ("kindsAllowed", "uint16"),
+    ("kindsDenied", "uint16"),
+    ("token", "address"),
+    ("leastInUnits", "uint128"),
+    ("uses", "uint32"),
+    ("until", "uint40"),
+    ("payout", "address"),
+    ("nonce", "uint64"),
 )
 
 
@@ -71,6 +87,23 @@ class Signed(NamedTuple):
     version: int
     deadline: int
     signature: bytes
+
+
+class StandingOffer(NamedTuple):
+    """`StandingOffer`, field by field."""
+
+    patient: str
+    seller: str
+    classes: int
+    purposes: int
+    kinds_allowed: int
+    kinds_denied: int
+    token: str
+    least: int
+    uses: int
+    until: int
+    payout: str
+    nonce: int
 
 
 def keyring(name: object) -> bytes:
@@ -122,6 +155,20 @@ def sign_permit(owner: Any, token: Any, spender: str, value: int, deadline: int,
     return (deadline, signature[64], signature[:32], signature[32:64])
 
 
+def sign_offer(
+    signer: Any, requests: Any, offer: StandingOffer, *, chain_id: int | None = None, contract: str | None = None
+) -> bytes:
+    """The signature of a local account over a standing offer; another chain or contract is elsewhere."""
+    return _sign(signer, _offer_domain(requests, chain_id, contract), "StandingOffer", _STANDING_OFFER, offer)
+
+
+def offer_id(requests: Any, offer: StandingOffer) -> bytes:
+    """The EIP-712 hash that names a standing offer, computed apart from the contract."""
+    types = _types("StandingOffer", _STANDING_OFFER)
+    message = encode_typed_data(_offer_domain(requests), types, _message(_STANDING_OFFER, offer))
+    return keccak(b"\x19" + message.version + message.header + message.body)
+
+
 def with_high_s(signature: bytes) -> bytes:
     """The other signature that plain ECDSA takes for the same message: n - s, v turned."""
     r, s, v = signature[:32], int.from_bytes(signature[32:64], "big"), signature[64]
@@ -134,10 +181,26 @@ def compact(signature: bytes) -> bytes:
     return signature[:32] + s.to_bytes(32, "big")
 
 
+def _offer_domain(requests: Any, chain_id: int | None = None, contract: str | None = None) -> dict[str, Any]:
+    return {
+        "name": "MediBridge Requests",
+        "version": "1",
+        "chainId": chain_id or _chain_id(),
+        "verifyingContract": contract or requests.address,
+    }
+
+
 def _sign(signer: Any, domain: Any, name: str, fields: Any, values: tuple[Any, ...]) -> bytes:
-    types = {name: [{"name": field, "type": kind} for field, kind in fields]}
-    message = {field: value for (field, _), value in zip(fields, values, strict=True)}
-    return bytes(Account.sign_typed_data(signer.private_key, domain, types, message).signature)
+    message = _message(fields, values)
+    return bytes(Account.sign_typed_data(signer.private_key, domain, _types(name, fields), message).signature)
+
+
+def _types(name: str, fields: Any) -> dict[str, Any]:
+    return {name: [{"name": field, "type": kind} for field, kind in fields]}
+
+
+def _message(fields: Any, values: tuple[Any, ...]) -> dict[str, Any]:
+    return {field: value for (field, _), value in zip(fields, values, strict=True)}
 
 
 def _chain_id() -> int:

@@ -109,3 +109,22 @@ def test_permits_is_about_one_grantee_and_one_patient_only(
     assert consents.permits(patient, second_hospital, LAB, TREAT) == NO_CONSENT
     assert consents.permits(second_patient, hospital, LAB, TREAT) == NO_CONSENT
     assert consents.permits(hospital, patient, LAB, TREAT) == NO_CONSENT
+
+
+@pytest.mark.parametrize(
+    ("time", "decision"),
+    [(0, NOT_YET_STARTED), (-1, NOT_YET_STARTED), ("start", PERMITTED), ("end - 1", PERMITTED), ("end", ENDED)],
+)
+def test_permits_at_answers_for_any_second_by_the_consent_that_stands_now(
+    consents, patient, hospital, care, granted, time, decision
+):
+    seconds = {0: 0, -1: care.start - 1, "start": care.start, "end - 1": care.end - 1, "end": care.end}
+
+    assert consents.permitsAt(patient, hospital, LAB, TREAT, seconds[time]) == decision
+
+
+def test_permits_at_forgets_what_was_revoked(consents, patient, hospital, care, granted, revocation):
+    """It keeps no history: see `changedAt`."""
+    consents.revoke(revocation, {"from": patient})
+
+    assert consents.permitsAt(patient, hospital, LAB, TREAT, care.start) == NO_CONSENT

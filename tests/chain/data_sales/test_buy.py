@@ -6,12 +6,12 @@ from clock import NOON
 from decisions import ENDED, NO_CONSENT
 from observed import event_of, events_of, plain
 from refusals import reverts
-from sales import as_struct, digest, order_of, unlisted
+from sales import Use, digest, listing_of, order_of
 from typed_data import Revocation
 
-from medibridge.ids import Lane
-
-PAID, WITHDRAWN = 1, 2
+from medibridge.chain.data_use import UseDecision
+from medibridge.chain.sales import ListingState, OrderState
+from medibridge.ids import Lane, PurposeOfUse
 
 
 def test_buy_puts_the_price_into_escrow(data_sales, dollar, buyer, rich_buyers, listing, purchase):
@@ -33,13 +33,15 @@ def test_buy_puts_the_price_into_escrow(data_sales, dollar, buyer, rich_buyers, 
                 *purchase[:2],
                 order.price,
                 purchase.nonce,
+                tuple(purchase.use),
                 deadline,
             ),
         ),
         ("Transfer", (buyer.address, data_sales.address, order.price)),
     ]
-    assert plain(data_sales.orderStatusOf(order.id_at(data_sales))) == (PAID, deadline, bytes(26))
-    assert dollar.balanceOf(data_sales) == order.price
+    assert plain(data_sales.orderStatusOf(order.id_at(data_sales))) == (OrderState.PAID, deadline, bytes(26))
+    assert plain(data_sales.listingStatusOf(order.listing_id)) == (ListingState.LIVE, NOON, 0, 1, 4, 0, 0)
+    assert dollar.balanceOf(data_sales) == listing.terms.bond + order.price
     assert dollar.balanceOf(buyer) == before - order.price
 
 
@@ -56,8 +58,8 @@ def test_buy_sells_one_listing_again_to_the_same_and_to_another_buyer(
         order._replace(buyer=second_buyer.address).id_at(data_sales),
     }
     assert len(orders) == 3
-    assert all(plain(data_sales.orderStatusOf(x))[0] == PAID for x in orders)
-    assert dollar.balanceOf(data_sales) == 3 * order.price
+    assert all(plain(data_sales.orderStatusOf(x))[0] == OrderState.PAID for x in orders)
+    assert dollar.balanceOf(data_sales) == listing.terms.bond + 3 * order.price
 
 
 def test_buy_is_refused_when_the_very_order_exists(data_sales, buyer, listing, order, purchase):
@@ -75,12 +77,12 @@ def test_buy_is_refused_when_the_order_is_final_already(data_sales, buyer, listi
 
 
 @pytest.mark.parametrize(
-    "change", [{"price": 1}, {"custodian_share": 0}, {"deliver_within": 7_200}, {"nonce": 5}], ids=str
+    "change", [{"price": 1}, {"custodian_share": 0}, {"deliver_within": 7_200}, {"reward": 0}, {"nonce": 5}], ids=str
 )
 def test_buy_is_refused_when_the_terms_are_not_the_listed_ones(
     data_sales, buyer, rich_buyers, listing, purchase, change
 ):
-    forged = listing._replace(terms=listing.terms._replace(**change))
+    forged = listing.offering(**change)
 
     with reverts("ListingNotLive", forged.id_at(data_sales), 0):
         data_sales.buy(forged, purchase, {"from": buyer})
@@ -89,14 +91,14 @@ def test_buy_is_refused_when_the_terms_are_not_the_listed_ones(
 def test_buy_is_refused_when_the_listing_was_withdrawn(data_sales, hospital, buyer, rich_buyers, listing, purchase):
     data_sales.unlist(listing, {"from": hospital})
 
-    with reverts("ListingNotLive", listing.id_at(data_sales), WITHDRAWN):
+    with reverts("ListingNotLive", listing.id_at(data_sales), ListingState.WITHDRAWN):
         data_sales.buy(listing, purchase, {"from": buyer})
 
 
 def test_buy_is_refused_when_the_token_is_allowed_no_more(
     data_sales, dollar, admin, buyer, rich_buyers, listing, purchase
 ):
-    data_sales.allowToken(dollar, False, {"from": admin})
+    data_sales.allowToken(dollar, 0, {"from": admin})
 
     with reverts("TokenNotAllowed", dollar):
         data_sales.buy(listing, purchase, {"from": buyer})
@@ -146,29 +148,29 @@ def test_buy_is_refused_when_the_consent_has_ended_to_the_second(
 def test_buy_asks_no_consent_when_the_patient_sells_for_himself(
     data_sales, patient, buyer, rich_buyers, batch, terms, purchase
 ):
-    data_sales.list(terms, as_struct(batch.records[3]), batch.proof(3), {"from": patient})
-    listing = unlisted(patient, batch.records[3], terms)
+    listing = listing_of(data_sales, patient, batch, 3, terms)
 
     data_sales.buy(listing, purchase, {"from": buyer})
 
     order_id = order_of(data_sales, listing, buyer, purchase).id_at(data_sales)
-    assert plain(data_sales.orderStatusOf(order_id))[0] == PAID
+    assert plain(data_sales.orderStatusOf(order_id))[0] == OrderState.PAID
 
 
 def test_buy_is_refused_by_the_token_when_there_is_no_allowance_or_no_money(
-    data_sales, dollar, admin, buyer, listing, purchase
+    data_sales, dollar, admin, institutions, stranger, listing, purchase
 ):
+    institutions.enrol(stranger, 5, bytes(32), {"from": admin})
     with reverts("ERC20InsufficientAllowance", data_sales, 0, listing.terms.price):
-        data_sales.buy(listing, purchase, {"from": buyer})
+        data_sales.buy(listing, purchase, {"from": stranger})
 
-    dollar.approve(data_sales, listing.terms.price, {"from": buyer})
-    dollar.mint(buyer, listing.terms.price - 1, {"from": admin})
-    with reverts("ERC20InsufficientBalance", buyer, listing.terms.price - 1, listing.terms.price):
-        data_sales.buy(listing, purchase, {"from": buyer})
+    dollar.approve(data_sales, listing.terms.price, {"from": stranger})
+    dollar.mint(stranger, listing.terms.price - 1, {"from": admin})
+    with reverts("ERC20InsufficientBalance", stranger, listing.terms.price - 1, listing.terms.price):
+        data_sales.buy(listing, purchase, {"from": stranger})
 
 
 def test_buy_gives_no_credit_for_tokens_that_were_sent_unasked(
-    data_sales, dollar, buyer, second_buyer, listing, order, purchase
+    data_sales, dollar, second_buyer, listing, order, purchase
 ):
     dollar.transfer(data_sales, 7, {"from": second_buyer})
 
@@ -180,9 +182,7 @@ def test_buy_gives_no_credit_for_tokens_that_were_sent_unasked(
         data_sales.buy(listing, purchase, {"from": second_buyer})
 
 
-def test_buy_from_oneself_brings_no_profit(
-    data_sales, dollar, institutions, admin, treasury, hospital, listing, purchase, clock
-):
+def test_buy_from_oneself_brings_no_profit(data_sales, dollar, admin, hospital, listing, purchase, clock):
     """Self-dealing: the hospital buys what it sells, and pays the fee and the patient for it."""
     price = listing.terms.price
     dollar.mint(hospital, price, {"from": admin})
@@ -192,7 +192,53 @@ def test_buy_from_oneself_brings_no_profit(
     data_sales.deliver(order, listing, digest("masked"), {"from": hospital})
     clock.pass_by(listing.terms.dispute_within)
 
-    event = event_of(data_sales.settle(order, listing, {"from": hospital}))
+    data_sales.settle(order, listing, {"from": hospital})
+    _, (_, _, fee, custodian, patients) = event_of(data_sales.distribute(listing, {"from": hospital}))
 
-    assert event[1][0] == order.id_at(data_sales)
-    assert data_sales.creditOf(dollar, hospital) == event[1][2] < price
+    assert data_sales.creditOf(dollar, hospital) == custodian == price - fee - patients < price
+
+
+def test_buy_is_refused_when_the_listing_is_kept_for_another(
+    data_sales, hospital, buyer, second_buyer, rich_buyers, batch, sale_consent, terms, purchase
+):
+    kept = listing_of(data_sales, hospital, batch, 1, terms._replace(reserved_for=second_buyer.address))
+
+    with reverts("ReservedFor", second_buyer, buyer):
+        data_sales.buy(kept, purchase, {"from": buyer})
+    data_sales.buy(kept, purchase, {"from": second_buyer})
+
+
+def test_buy_is_refused_with_the_reason_when_the_declared_use_is_not_permitted(
+    data_sales, buyer, rich_buyers, listing, purchase
+):
+    for use, decision in (
+        (Use(purpose=PurposeOfUse.HMARKT), UseDecision.PURPOSE_NOT_COVERED),
+        (Use(research=0), UseDecision.RESEARCH_NOT_COVERED),
+    ):
+        with reverts("UseNotPermitted", buyer, decision):
+            data_sales.buy(listing, purchase._replace(use=use), {"from": buyer})
+    data_sales.buy(listing, purchase._replace(use=Use(purpose=PurposeOfUse.CLINTRCH)), {"from": buyer})
+
+
+def test_buy_is_refused_when_all_places_are_taken_until_one_is_free(
+    data_sales, hospital, buyer, second_buyer, rich_buyers, batch, sale_consent, terms, purchase, clock
+):
+    """[attack] Orders that nobody means do hold places, at their price each; the next deadline frees them."""
+    narrow = listing_of(data_sales, hospital, batch, 1, terms._replace(places=1))
+    data_sales.buy(narrow, purchase, {"from": second_buyer})
+    with reverts("NoPlaceLeft", narrow.id_at(data_sales), 1):
+        data_sales.buy(narrow, purchase, {"from": buyer})
+
+    clock.pass_by(narrow.terms.deliver_within)
+    data_sales.refund(order_of(data_sales, narrow, second_buyer, purchase), narrow, {"from": buyer})
+    data_sales.buy(narrow, purchase, {"from": buyer})
+
+
+def test_buy_works_when_another_bought_first(data_sales, buyer, second_buyer, rich_buyers, listing, purchase):
+    """[attack] Front-running with the very commitment and nonce: the buyer is in the id, so both orders stand."""
+    data_sales.buy(listing, purchase, {"from": second_buyer})
+    data_sales.buy(listing, purchase, {"from": buyer})
+
+    for who in (buyer, second_buyer):
+        order_id = order_of(data_sales, listing, who, purchase).id_at(data_sales)
+        assert plain(data_sales.orderStatusOf(order_id))[0] == OrderState.PAID

@@ -4,10 +4,10 @@ import pytest
 from clock import NOON
 from observed import plain
 from refusals import reverts
-from sales import listing_of, order_of
+from sales import LEAST_REWARD, listing_of, order_of
 from typed_data import sign_permit
 
-PAID = 1
+from medibridge.chain.sales import OrderState
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ def test_buy_with_permit_pays_without_an_earlier_approval(data_sales, dollar, bu
     transaction = data_sales.buyWithPermit(listing, purchase, permit, {"from": buyer})
 
     assert "Bought" in transaction.events
-    assert plain(data_sales.orderStatusOf(order_id))[0] == PAID
-    assert dollar.balanceOf(data_sales) == listing.terms.price
+    assert plain(data_sales.orderStatusOf(order_id))[0] == OrderState.PAID
+    assert dollar.balanceOf(data_sales) == listing.terms.bond + listing.terms.price
     assert dollar.allowance(buyer, data_sales) == 0
 
 
@@ -41,7 +41,7 @@ def test_buy_with_permit_works_when_the_permit_was_front_run(
 
     data_sales.buyWithPermit(listing, purchase, permit, {"from": buyer})
 
-    assert dollar.balanceOf(data_sales) == listing.terms.price
+    assert dollar.balanceOf(data_sales) == listing.terms.bond + listing.terms.price
 
 
 def test_buy_with_permit_works_when_the_permit_is_wrong_and_an_allowance_stands(
@@ -52,7 +52,7 @@ def test_buy_with_permit_works_when_the_permit_is_wrong_and_an_allowance_stands(
 
     data_sales.buyWithPermit(listing, purchase, wrong, {"from": buyer})
 
-    assert dollar.balanceOf(data_sales) == listing.terms.price
+    assert dollar.balanceOf(data_sales) == listing.terms.bond + listing.terms.price
 
 
 @pytest.mark.parametrize("wrong", ["signer", "value", "deadline", "spender"])
@@ -84,7 +84,7 @@ def test_buy_with_permit_never_spends_anothers_permit(
 def test_buy_with_permit_is_refused_when_the_token_is_not_allowed(
     data_sales, dollar, admin, buyer, mint, listing, purchase, permit
 ):
-    data_sales.allowToken(dollar, False, {"from": admin})
+    data_sales.allowToken(dollar, 0, {"from": admin})
 
     with reverts("TokenNotAllowed", dollar):
         data_sales.buyWithPermit(listing, purchase, permit, {"from": buyer})
@@ -94,14 +94,16 @@ def test_buy_with_permit_works_for_a_token_without_permit_when_an_allowance_stan
     data_sales, NoReturnToken, admin, hospital, buyer, batch, sale_consent, terms, purchase
 ):
     token = admin.deploy(NoReturnToken)
-    data_sales.allowToken(token, True, {"from": admin})
+    data_sales.allowToken(token, LEAST_REWARD, {"from": admin})
+    token.mint(hospital, terms.bond, {"from": admin})
+    token.approve(data_sales, terms.bond, {"from": hospital})
     listing = listing_of(data_sales, hospital, batch, 1, terms._replace(token=token.address))
     token.mint(buyer, listing.terms.price, {"from": admin})
     token.approve(data_sales, listing.terms.price, {"from": buyer})
 
     data_sales.buyWithPermit(listing, purchase, (NOON, 27, bytes(32), bytes(32)), {"from": buyer})
 
-    assert token.balanceOf(data_sales) == listing.terms.price
+    assert token.balanceOf(data_sales) == listing.terms.bond + listing.terms.price
 
 
 def test_buy_with_permit_is_refused_as_a_purchase_is(data_sales, stranger, listing, purchase, permit):

@@ -5,12 +5,11 @@ from clock import NOON
 from eth_utils.crypto import keccak
 from observed import event_of, plain
 from refusals import reverts
-from sales import as_struct, digest, unlisted
+from sales import digest, listing_of
 from typed_data import Revocation
 
+from medibridge.chain.sales import OrderState
 from medibridge.ids import Lane
-
-NONE, PAID, DELIVERED, SETTLED, REFUNDED = range(5)
 
 
 def test_deliver_hands_over_the_masked_key(data_sales, hospital, listing, order, masked, clock):
@@ -19,7 +18,11 @@ def test_deliver_hands_over_the_masked_key(data_sales, hospital, listing, order,
 
     deadline = NOON + 100 + listing.terms.dispute_within
     assert event_of(transaction) == ("Delivered", (order.id_at(data_sales), masked, deadline))
-    assert plain(data_sales.orderStatusOf(order.id_at(data_sales))) == (DELIVERED, deadline, keccak(masked)[:26])
+    assert plain(data_sales.orderStatusOf(order.id_at(data_sales))) == (
+        OrderState.DELIVERED,
+        deadline,
+        keccak(masked)[:26],
+    )
 
 
 def test_deliver_works_in_the_last_second_before_the_deadline_and_not_in_the_next(
@@ -50,13 +53,13 @@ def test_deliver_never_reverts_before_its_deadline_whatever_happened_since(
     elif trouble == "buyer suspended":
         institutions.suspend(buyer, {"from": admin})
     elif trouble == "token":
-        data_sales.allowToken(dollar, False, {"from": admin})
+        data_sales.allowToken(dollar, 0, {"from": admin})
     else:
         data_sales.unlist(listing, {"from": hospital})
 
     data_sales.deliver(order, listing, masked, {"from": hospital})
 
-    assert plain(data_sales.orderStatusOf(order.id_at(data_sales)))[0] == DELIVERED
+    assert plain(data_sales.orderStatusOf(order.id_at(data_sales)))[0] == OrderState.DELIVERED
 
 
 def test_deliver_is_refused_when_another_copies_it(
@@ -66,11 +69,11 @@ def test_deliver_is_refused_when_another_copies_it(
     for thief in (stranger, buyer, patient):
         with reverts("NotTheSeller", thief, hospital):
             data_sales.deliver(order, listing, masked, {"from": thief})
-    assert plain(data_sales.orderStatusOf(order.id_at(data_sales)))[0] == PAID
+    assert plain(data_sales.orderStatusOf(order.id_at(data_sales)))[0] == OrderState.PAID
 
 
 def test_deliver_is_refused_when_delivered_already(data_sales, hospital, listing, delivered):
-    with reverts("OrderStateIsNot", delivered.id_at(data_sales), PAID, DELIVERED):
+    with reverts("OrderStateIsNot", delivered.id_at(data_sales), OrderState.PAID, OrderState.DELIVERED):
         data_sales.deliver(delivered, listing, digest("another"), {"from": hospital})
 
 
@@ -78,7 +81,7 @@ def test_deliver_is_refused_when_refunded(data_sales, hospital, buyer, listing, 
     clock.pass_by(listing.terms.deliver_within)
     data_sales.refund(order, listing, {"from": buyer})
 
-    with reverts("OrderStateIsNot", order.id_at(data_sales), PAID, REFUNDED):
+    with reverts("OrderStateIsNot", order.id_at(data_sales), OrderState.PAID, OrderState.REFUNDED):
         data_sales.deliver(order, listing, masked, {"from": hospital})
 
 
@@ -88,7 +91,7 @@ def test_deliver_is_refused_when_refunded(data_sales, hospital, buyer, listing, 
 def test_deliver_is_refused_when_there_is_no_such_order(data_sales, hospital, listing, order, masked, change):
     forged = order._replace(**change)
 
-    with reverts("OrderStateIsNot", forged.id_at(data_sales), PAID, NONE):
+    with reverts("OrderStateIsNot", forged.id_at(data_sales), OrderState.PAID, OrderState.NONE):
         data_sales.deliver(forged, listing, masked, {"from": hospital})
 
 
@@ -96,8 +99,7 @@ def test_deliver_is_refused_when_the_order_is_of_another_listing(
     data_sales, patient, batch, listing, order, masked, terms
 ):
     """[attack] A listing of one's own, so as to be the seller of another's order."""
-    mine = unlisted(patient, batch.records[0], terms)
-    data_sales.list(terms, as_struct(batch.records[0]), batch.proof(0), {"from": patient})
+    mine = listing_of(data_sales, patient, batch, 0, terms)
 
     with reverts("OrderNotOfListing", order.id_at(data_sales), mine.id_at(data_sales)):
         data_sales.deliver(order, mine, masked, {"from": patient})

@@ -9,14 +9,19 @@ from observed import events_of, plain
 from refusals import reverts
 from sales import Listing, Purchase, digest, listing_of, order_of
 
+BOND = 4
+
 
 @pytest.fixture
 def selling(data_sales, admin, hospital, buyer, batch, sale_consent, terms):
-    """Allows a token and lists the second record in it; the buyer has ten times the price, approved."""
+    """Allows a token and lists the second record in it; the buyer has ten times the price, approved. The bond's token
+    behaved when it was paid in."""
 
     def selling(token: Any) -> Listing:
-        data_sales.allowToken(token, True, {"from": admin})
-        listing = listing_of(data_sales, hospital, batch, 1, terms._replace(token=token.address))
+        data_sales.allowToken(token, 1, {"from": admin})
+        token.mint(hospital, BOND, {"from": admin})
+        token.approve(data_sales, BOND, {"from": hospital})
+        listing = listing_of(data_sales, hospital, batch, 1, terms._replace(token=token.address, places=4, reward=1))
         token.mint(buyer, 10 * listing.terms.price, {"from": admin})
         token.approve(data_sales, 10 * listing.terms.price, {"from": buyer})
         return listing
@@ -32,18 +37,14 @@ def test_a_token_that_keeps_a_fee_is_refused(data_sales, FeeOnTransferToken, adm
         data_sales.buy(listing, purchase, {"from": buyer})
 
 
-def test_a_token_that_brings_more_is_refused(data_sales, GenerousToken, admin, buyer, selling, purchase):
-    listing = selling(admin.deploy(GenerousToken))
-
-    with reverts("InexactTransfer", listing.terms.price, listing.terms.price + 1):
-        data_sales.buy(listing, purchase, {"from": buyer})
+def test_a_token_that_brings_more_is_refused_with_the_bond(GenerousToken, admin, selling):
+    with reverts("InexactTransfer", BOND, BOND + 1):
+        selling(admin.deploy(GenerousToken))
 
 
-def test_a_token_that_pretends_is_refused(data_sales, PretendingToken, admin, buyer, selling, purchase):
-    listing = selling(admin.deploy(PretendingToken))
-
-    with reverts("InexactTransfer", listing.terms.price, 0):
-        data_sales.buy(listing, purchase, {"from": buyer})
+def test_a_token_that_pretends_is_refused_with_the_bond(PretendingToken, admin, selling):
+    with reverts("InexactTransfer", BOND, 0):
+        selling(admin.deploy(PretendingToken))
 
 
 def test_a_token_that_answers_false_is_refused_and_the_credit_stays(
@@ -72,7 +73,7 @@ def test_a_token_that_answers_nothing_works(data_sales, NoReturnToken, admin, bu
     data_sales.withdraw(token, buyer, {"from": buyer})
 
     assert token.balanceOf(buyer) == 10 * listing.terms.price
-    assert token.balanceOf(data_sales) == 0
+    assert token.balanceOf(data_sales) == BOND
 
 
 def test_a_token_that_stops_delays_a_withdrawal_and_nothing_else(
@@ -87,13 +88,14 @@ def test_a_token_that_stops_delays_a_withdrawal_and_nothing_else(
     data_sales.deliver(order, listing, digest("masked"), {"from": hospital})
     clock.pass_by(listing.terms.dispute_within)
     data_sales.settle(order, listing, {"from": buyer})
+    data_sales.distribute(listing, {"from": buyer})
     with reverts("TransfersStopped"):
         data_sales.withdraw(token, patient, {"from": patient})
 
     token.stop(False, {"from": admin})
     for account in (patient, hospital, treasury):
         data_sales.withdraw(token, account, {"from": account})
-    assert token.balanceOf(data_sales) == 0
+    assert token.balanceOf(data_sales) == BOND
 
 
 def test_a_token_that_blocks_one_payee_blocks_nobody_else(
@@ -108,13 +110,14 @@ def test_a_token_that_blocks_one_payee_blocks_nobody_else(
     data_sales.deliver(order, listing, digest("masked"), {"from": hospital})
     clock.pass_by(listing.terms.dispute_within)
     data_sales.settle(order, listing, {"from": buyer})
+    data_sales.distribute(listing, {"from": buyer})
 
     for account in (hospital, treasury):
         data_sales.withdraw(token, account, {"from": account})
     with reverts("AccountBlocked", patient):
         data_sales.withdraw(token, patient, {"from": patient})
     data_sales.withdraw(token, stranger, {"from": patient})
-    assert token.balanceOf(data_sales) == 0
+    assert token.balanceOf(data_sales) == BOND
 
 
 def test_a_token_that_takes_balances_away_hurts_only_those_who_hold_it(
@@ -124,13 +127,13 @@ def test_a_token_that_takes_balances_away_hurts_only_those_who_hold_it(
     token = admin.deploy(RebasingToken)
     rebasing = selling(token)
     refund(data_sales, rebasing, buyer, purchase, clock)
-    token.shrink(data_sales, 1, {"from": admin})
+    token.shrink(data_sales, BOND + 1, {"from": admin})
 
     with reverts("ERC20InsufficientBalance", data_sales, rebasing.terms.price - 1, rebasing.terms.price):
         data_sales.withdraw(token, buyer, {"from": buyer})
     data_sales.refund(order, listing, {"from": buyer})
     data_sales.withdraw(dollar, buyer, {"from": buyer})
-    assert dollar.balanceOf(data_sales) == 0
+    assert dollar.balanceOf(data_sales) == listing.terms.bond
 
 
 def refund(data_sales: Any, listing: Listing, buyer: Any, purchase: Purchase, clock: Any) -> None:
@@ -172,9 +175,9 @@ class TestReentering:
         return listing.terms.price
 
     def owed(self, data_sales, token, orders, accounts):
-        """Open escrow and credits in the token."""
+        """Open escrow, credits and the bond in the token."""
         escrow = sum(o.price for o in orders if plain(data_sales.orderStatusOf(o.id_at(data_sales)))[0] in (1, 2))
-        return escrow + sum(data_sales.creditOf(token, account) for account in accounts)
+        return BOND + escrow + sum(data_sales.creditOf(token, account) for account in accounts)
 
     @pytest.mark.parametrize("before", [True, False], ids=["before it moves", "after it moves"])
     def test_buying_inside_a_purchase_is_refused_as_inexact(
@@ -186,7 +189,7 @@ class TestReentering:
 
         with reverts("InexactTransfer", price, 2 * price):
             data_sales.buy(listing, purchase, {"from": buyer})
-        assert token.balanceOf(data_sales) == 0
+        assert token.balanceOf(data_sales) == BOND
         inner_order = order_of(data_sales, listing, token, inner)
         assert plain(data_sales.orderStatusOf(inner_order.id_at(data_sales)))[0] == 0
 
@@ -198,7 +201,7 @@ class TestReentering:
 
         with reverts("InexactTransfer", credit, 0):
             data_sales.buy(listing, purchase, {"from": buyer})
-        assert data_sales.creditOf(token, token) == credit == token.balanceOf(data_sales)
+        assert data_sales.creditOf(token, token) == credit == token.balanceOf(data_sales) - BOND
 
     def test_buying_and_withdrawing_inside_a_purchase_leaves_the_books_right(
         self, data_sales, token, listing, credit, buyer, admin, purchase
@@ -214,7 +217,7 @@ class TestReentering:
         assert answers == [True, True]
         orders = [order_of(data_sales, listing, buyer, purchase), order_of(data_sales, listing, token, inner)]
         owed = self.owed(data_sales, token, orders, [token, buyer])
-        assert owed == 2 * listing.terms.price == token.balanceOf(data_sales)
+        assert owed == BOND + 2 * listing.terms.price == token.balanceOf(data_sales)
 
     def test_buying_the_very_order_inside_its_purchase_is_refused(self, data_sales, token, listing, admin, purchase):
         """The order stands before the token is called."""
@@ -224,7 +227,7 @@ class TestReentering:
 
         answers = [values[1] for name, values in events_of(transaction) if name == "Reentered"]
         assert answers == [False, True]
-        assert token.balanceOf(data_sales) == listing.terms.price
+        assert token.balanceOf(data_sales) == BOND + listing.terms.price
 
     @pytest.mark.parametrize("before", [True, False], ids=["before it moves", "after it moves"])
     def test_withdrawing_inside_a_withdrawal_finds_nothing(
@@ -237,7 +240,7 @@ class TestReentering:
 
         answers = [values[1] for name, values in events_of(transaction) if name == "Reentered"]
         assert answers == [False, True]
-        assert token.balanceOf(data_sales) == listing.terms.price == data_sales.creditOf(token, buyer)
+        assert token.balanceOf(data_sales) - BOND == listing.terms.price == data_sales.creditOf(token, buyer)
 
     @pytest.mark.parametrize("before", [True, False], ids=["before it moves", "after it moves"])
     def test_buying_inside_a_withdrawal_leaves_the_books_right(
@@ -250,9 +253,9 @@ class TestReentering:
         token.execute(data_sales, data_sales.withdraw.encode_input(token, token), {"from": admin})
 
         owed = self.owed(data_sales, token, [order_of(data_sales, listing, token, inner)], [token, buyer])
-        assert owed == 2 * listing.terms.price == token.balanceOf(data_sales)
+        assert owed == BOND + 2 * listing.terms.price == token.balanceOf(data_sales)
 
-    def test_settling_delivering_and_refunding_inside_a_withdrawal_leave_the_books_right(
+    def test_settling_refunding_and_distributing_inside_a_withdrawal_leave_the_books_right(
         self, data_sales, token, listing, credit, buyer, hospital, patient, treasury, admin, purchase, clock
     ):
         purchases = [purchase._replace(nonce=n) for n in (1, 2)]
@@ -261,7 +264,9 @@ class TestReentering:
         settled, refunded = (order_of(data_sales, listing, buyer, each) for each in purchases)
         data_sales.deliver(settled, listing, bytes(32), {"from": hospital})
         clock.pass_by(listing.terms.dispute_within)
-        for call in (
+        for call in (  # the last that is planned is made first
+            data_sales.distribute.encode_input(listing),
+            data_sales.distribute.encode_input(listing),
             data_sales.settle.encode_input(settled, listing),
             data_sales.settle.encode_input(settled, listing),
             data_sales.refund.encode_input(refunded, listing),
@@ -272,17 +277,17 @@ class TestReentering:
         transaction = token.execute(data_sales, data_sales.withdraw.encode_input(token, token), {"from": admin})
 
         answers = [values[1] for name, values in events_of(transaction) if name == "Reentered"]
-        assert answers == [True, False, True, False, True]
+        assert answers == [True, False, True, False, True, False, True]
         accounts = [token, buyer, hospital, patient, treasury]
         assert self.owed(data_sales, token, [settled, refunded], accounts) == token.balanceOf(data_sales)
-        assert token.balanceOf(data_sales) == 2 * listing.terms.price
+        assert token.balanceOf(data_sales) == BOND + 2 * listing.terms.price
 
     def test_allowing_listing_and_unlisting_inside_a_purchase_need_their_rights(
-        self, data_sales, token, listing, buyer, hospital, admin, purchase
+        self, data_sales, token, listing, buyer, admin, purchase
     ):
         for call in (
             data_sales.unlist.encode_input(listing),
-            data_sales.allowToken.encode_input(token, False),
+            data_sales.allowToken.encode_input(token, 0),
             data_sales.deliver.encode_input(order_of(data_sales, listing, buyer, purchase), listing, bytes(32)),
         ):
             token.plan(data_sales, call, True, {"from": admin})

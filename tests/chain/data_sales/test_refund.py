@@ -6,7 +6,7 @@ from observed import event_of, plain
 from refusals import reverts
 from sales import listing_of
 
-NONE, PAID, DELIVERED, SETTLED, REFUNDED = range(5)
+from medibridge.chain.sales import ListingState, OrderState
 
 
 def test_refund_credits_the_buyer_when_nothing_was_delivered(
@@ -19,7 +19,10 @@ def test_refund_credits_the_buyer_when_nothing_was_delivered(
     assert event_of(transaction) == ("Refunded", (order.id_at(data_sales),))
     assert data_sales.creditOf(dollar, buyer) == listing.terms.price
     assert data_sales.creditOf(dollar, stranger) == 0
-    assert plain(data_sales.orderStatusOf(order.id_at(data_sales)))[0] == REFUNDED
+    assert plain(data_sales.orderStatusOf(order.id_at(data_sales)))[0] == OrderState.REFUNDED
+    places = listing.terms.places
+    status = plain(data_sales.listingStatusOf(order.listing_id))
+    assert status == (ListingState.LIVE, NOON, clock.now(), 0, places, 0, 0), "the place is free again"
 
 
 def test_refund_works_from_the_deadline_on_and_not_a_second_before(data_sales, buyer, listing, order, clock):
@@ -56,19 +59,19 @@ def test_refund_works_when_buyer_seller_and_token_are_out_of_favour(
 ):
     for institution in (hospital, buyer):
         institutions.suspend(institution, {"from": admin})
-    data_sales.allowToken(dollar, False, {"from": admin})
+    data_sales.allowToken(dollar, 0, {"from": admin})
     clock.pass_by(listing.terms.deliver_within)
 
     data_sales.refund(order, listing, {"from": buyer})
     data_sales.withdraw(dollar, buyer, {"from": buyer})
 
-    assert dollar.balanceOf(data_sales) == 0
+    assert dollar.balanceOf(data_sales) == listing.terms.bond, "the bond is the seller's"
 
 
 def test_refund_is_refused_when_delivered(data_sales, buyer, listing, delivered, clock):
     clock.pass_by(listing.terms.deliver_within)
 
-    with reverts("OrderStateIsNot", delivered.id_at(data_sales), PAID, DELIVERED):
+    with reverts("OrderStateIsNot", delivered.id_at(data_sales), OrderState.PAID, OrderState.DELIVERED):
         data_sales.refund(delivered, listing, {"from": buyer})
 
 
@@ -76,7 +79,7 @@ def test_refund_is_refused_when_refunded_already(data_sales, dollar, buyer, list
     clock.pass_by(listing.terms.deliver_within)
     data_sales.refund(order, listing, {"from": buyer})
 
-    with reverts("OrderStateIsNot", order.id_at(data_sales), PAID, REFUNDED):
+    with reverts("OrderStateIsNot", order.id_at(data_sales), OrderState.PAID, OrderState.REFUNDED):
         data_sales.refund(order, listing, {"from": buyer})
     assert data_sales.creditOf(dollar, buyer) == listing.terms.price
 
@@ -86,7 +89,7 @@ def test_refund_is_refused_when_there_is_no_such_order(data_sales, buyer, listin
     clock.pass_by(listing.terms.deliver_within)
     greater = order._replace(price=order.price + 1)
 
-    with reverts("OrderStateIsNot", greater.id_at(data_sales), PAID, NONE):
+    with reverts("OrderStateIsNot", greater.id_at(data_sales), OrderState.PAID, OrderState.NONE):
         data_sales.refund(greater, listing, {"from": buyer})
 
 

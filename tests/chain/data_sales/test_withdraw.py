@@ -15,7 +15,7 @@ def refunded(data_sales, buyer, listing, order, clock):
     return order
 
 
-def test_withdraw_sends_all_that_is_credited_when_there_is_some(data_sales, dollar, buyer, stranger, refunded):
+def test_withdraw_sends_all_that_is_credited_when_there_is_some(data_sales, dollar, buyer, stranger, listing, refunded):
     transaction = data_sales.withdraw(dollar, stranger, {"from": buyer})
 
     assert events_of(transaction) == [
@@ -24,10 +24,10 @@ def test_withdraw_sends_all_that_is_credited_when_there_is_some(data_sales, doll
     ]
     assert dollar.balanceOf(stranger) == refunded.price
     assert data_sales.creditOf(dollar, buyer) == 0
-    assert dollar.balanceOf(data_sales) == 0
+    assert dollar.balanceOf(data_sales) == listing.terms.bond
 
 
-def test_withdraw_is_refused_when_nothing_is_credited(data_sales, dollar, buyer, stranger, hospital, refunded):
+def test_withdraw_is_refused_when_nothing_is_credited(data_sales, dollar, stranger, hospital, refunded):
     for account in (stranger, hospital):
         with reverts("NothingToWithdraw", dollar, account):
             data_sales.withdraw(dollar, account, {"from": account})
@@ -56,7 +56,7 @@ def test_withdraw_works_when_suspended_and_the_token_is_allowed_no_more(
     data_sales, institutions, dollar, admin, buyer, refunded
 ):
     institutions.suspend(buyer, {"from": admin})
-    data_sales.allowToken(dollar, False, {"from": admin})
+    data_sales.allowToken(dollar, 0, {"from": admin})
 
     data_sales.withdraw(dollar, buyer, {"from": buyer})
 
