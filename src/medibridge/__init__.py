@@ -14,7 +14,17 @@ if TYPE_CHECKING:
     from medibridge.errors import MediBridgeError
     from medibridge.ids import Address, DataClass, Lane, PurposeOfUse, RecordDescription, address
     from medibridge.record import Record
-    from medibridge.roles import Bridge, Buyer, Hospital, Patient
+    from medibridge.roles import (
+        Bridge,
+        Buyer,
+        Contributor,
+        DatasetCustodian,
+        Hospital,
+        Offerer,
+        Patient,
+        Requester,
+        Responder,
+    )
     from medibridge.sealing.identity import Identity
     from medibridge.storage import DirectoryJournal, DirectoryStore, IpfsStore, MemoryJournal, MemoryStore
 
@@ -23,7 +33,9 @@ __all__ = [
     "Bridge",
     "Buyer",
     "Chain",
+    "Contributor",
     "DataClass",
+    "DatasetCustodian",
     "Deployment",
     "DirectoryJournal",
     "DirectoryStore",
@@ -35,10 +47,13 @@ __all__ = [
     "MediBridgeError",
     "MemoryJournal",
     "MemoryStore",
+    "Offerer",
     "Patient",
     "PurposeOfUse",
     "Record",
     "RecordDescription",
+    "Requester",
+    "Responder",
     "System",
     "address",
     "deploy",
@@ -49,7 +64,10 @@ _HOMES = {
     "medibridge.errors": ("MediBridgeError",),
     "medibridge.ids": ("Address", "DataClass", "Lane", "PurposeOfUse", "RecordDescription", "address"),
     "medibridge.record": ("Record",),
-    "medibridge.roles": ("Bridge", "Buyer", "Hospital", "Patient"),
+    "medibridge.roles": (
+        *("Bridge", "Buyer", "Contributor", "DatasetCustodian", "Hospital"),
+        *("Offerer", "Patient", "Requester", "Responder"),
+    ),
     "medibridge.sealing.identity": ("Identity",),
     "medibridge.storage": ("DirectoryJournal", "DirectoryStore", "IpfsStore", "MemoryJournal", "MemoryStore"),
 }

@@ -129,6 +129,24 @@ class PurposeOfUse(enum.IntEnum):
         """The purpose as a one-bit mask."""
         return 1 << self.value
 
+    @property
+    def covered_by(self) -> frozenset[PurposeOfUse]:
+        """The purposes of a consent that cover this one: itself and its ancestors."""
+        parent = _PARENTS.get(self.name)
+        return frozenset({self}) if parent is None else PurposeOfUse[parent].covered_by | {self}
+
+
+_CHILDREN = {
+    "TREAT": ("ETREAT", "COC"),
+    "ETREAT": ("BTG",),
+    "HPAYMT": ("COVERAGE",),
+    "HOPERAT": ("HQUALIMP",),
+    "PATRQT": ("FAMRQT",),
+    "HRESCH": ("CLINTRCH", "BIORCH", "DSRCH", "TRANSRCH"),
+    "PUBHLTH": ("DISASTER", "THREAT"),
+}
+_PARENTS = {child: parent for parent, children in _CHILDREN.items() for child in children}
+
 
 class DataClass(enum.IntEnum):
     """USCDI data classes; the value is the bit in a consent."""

@@ -107,6 +107,7 @@ def test_a_mixed_folder_becomes_records_that_are_read_shared_revoked_and_sold(to
 
     # And she sells the twin of what the document says of her laboratory results.
     twin = next(each["record"] for each in records if each["class"] == "laboratory" and each["deidentified"])
+    town("admin", "mint", "iris", "30", key="admin")  # the bond, which comes back
     offer = town("patient", "offer", twin, "--price", "20.00", key="iris")["offer"]
     town("admin", "mint", "meridian", "100", key="admin")
     assert town("buyer", "inspect", offer, key="meridian")["sound"] is True

@@ -36,6 +36,7 @@ from medibridge import (
     samples,
 )
 from medibridge.chain import Grant, OrderState
+from medibridge.chain.deployment import LEAST_REWARD
 from medibridge.chain.refusals import (
     DeadlineNotReached,
     InvalidSignature,
@@ -47,6 +48,7 @@ from medibridge.chain.refusals import (
 from medibridge.errors import NoKeyForRecord, NotEnoughFunds, NotPermitted
 from medibridge.formats import read as convert
 from medibridge.ids import Digest
+from medibridge.sealing.records import WrongKey
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
@@ -56,6 +58,7 @@ pytestmark = pytest.mark.story
 
 DAY = 86_400
 PRICE = 50_000_000
+BOND = 3 * LEAST_REWARD
 NOTHING = Digest(bytes(32))
 LABORATORY = frozenset({DataClass.LABORATORY})
 TREATMENT = frozenset({PurposeOfUse.TREAT})
@@ -106,6 +109,7 @@ def test_story_from_hospital_to_buyer(system: System) -> None:
     for party in (hospital, second, patient, buyer):
         party.register()
     system.token.mint(admin, buyer.address, PRICE)
+    system.token.mint(admin, patient.address, BOND)
 
     # The hospital deposits a message; whatever it repeats, it is deposited once.
     message = samples.read("oru-r01-laboratory.hl7")
@@ -170,21 +174,32 @@ def test_story_from_hospital_to_buyer(system: System) -> None:
         system.data_sales.settle(relayer, purchase.order, purchase.listing)
     assert early.value.order_id == purchase.order_id
     chain.advance(delivered.deadline - chain.now() + 1)
-    (settled,) = patient.settle()
-    assert settled.fee_in_units + settled.custodian_in_units + settled.patient_in_units == PRICE
+    assert [settled.order_id for settled in patient.settle()] == [purchase.order_id]
+    (paid,) = patient.distribute()
+    assert paid.fee_in_units + paid.custodian_in_units + paid.patient_in_units == PRICE
     assert buyer.purchase(purchase.name).state is OrderState.SETTLED
-    assert patient.withdraw().amount_in_units == patient_balance(system, patient) == settled.patient_in_units
-    assert hospital.withdraw().amount_in_units == settled.custodian_in_units
+    assert patient.withdraw().amount_in_units == system.token.balance_of(patient.address) == paid.patient_in_units
+    assert hospital.withdraw().amount_in_units == paid.custodian_in_units
     assert system.data_sales.withdraw(admin, system.token.address, address(admin.address)).amount_in_units == (
-        settled.fee_in_units
+        paid.fee_in_units
     )
-    assert system.token.balance_of(system.data_sales.address) == 0
     with pytest.raises(NothingToWithdraw):
         patient.withdraw()
 
+    # Another buyer's money, and this time a key of nothing: proved, paid back, and the offer is gone.
+    system.token.mint(admin, buyer.address, PRICE)
+    cheated = buyer.buy(buyer.inspect(offer))
+    system.data_sales.deliver(account(3), cheated.order, cheated.listing, bytes(32))
+    assert buyer.examine(cheated) == WrongKey(0)
+    proved = buyer.dispute(cheated)
+    assert buyer.withdraw().amount_in_units == PRICE + proved.reward_in_units
+    assert buyer.offers() == []
 
-def patient_balance(system: System, patient: Patient) -> int:
-    return system.token.balance_of(patient.address)
+    # A week later the seller has what is left of the bond, and the books are empty.
+    chain.advance(8 * DAY)
+    assert patient.release_bond(offer.listing).amount_in_units == BOND - proved.reward_in_units
+    patient.withdraw()
+    assert system.token.balance_of(system.data_sales.address) == 0
 
 
 def test_missed_delivery_is_refunded(system: System) -> None:
@@ -198,6 +213,7 @@ def test_missed_delivery_is_refunded(system: System) -> None:
     for party in (hospital, patient, buyer):
         party.register()
     system.token.mint(admin, buyer.address, PRICE)
+    system.token.mint(admin, patient.address, BOND)
     hospital.deposit(patient.address, samples.read("oru-r01-laboratory.hl7"))
     (twin,) = [record for record in patient.records() if record.description.deidentified]
     patient.offer(twin, PRICE)

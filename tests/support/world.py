@@ -65,6 +65,8 @@ NAMES = (
     "stranger",
     "carer",
 )
+RICH = ("hospital", "second_hospital", "patient", "second_patient", "buyer", "second_buyer")
+"""Who holds `MONEY` at the beginning: sellers need some for bonds."""
 
 
 def laboratory_message(note: str = "first") -> bytes:
@@ -182,6 +184,7 @@ class World:
             self.enrol(name, Kind.LABORATORY if name == "laboratory" else Kind.HOSPITAL)
         for name in ("buyer", "second_buyer"):
             self.enrol(name, Kind.BUYER)
+        for name in RICH:
             self.system.token.mint(self.accounts["admin"], self.address(name), MONEY)
         for party in (self.hospital, self.second_hospital, self.laboratory, self.buyer, self.second_buyer):
             party.register()

@@ -1,4 +1,4 @@
-"""``medibridge dataset``: make a de-identified dataset of many patients, and prepare it for the market."""
+"""``medibridge dataset``: make a de-identified dataset of many patients, seal it, sell it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import Annotated
 
 import typer
 
+from medibridge.cli.answers import add_answers, write_shares
+from medibridge.cli.dataset_offers import add_offers
 from medibridge.cli.files import make_directory, read_file, write_file
 from medibridge.cli.options import NOBODY, command, group
 from medibridge.cli.screen import Document, table
@@ -24,14 +26,11 @@ from medibridge.datasets.surrogates import KEY_SIZE
 from medibridge.errors import UsageError
 from medibridge.formats.deidentification import POLICIES, Policy
 from medibridge.ids import Address, address, cid_of
+from medibridge.roles.contributions import Contribution
 from medibridge.roles.datasets import DatasetCustodian, SealedDataset
 
-app = group("Datasets: de-identify the records of many patients, report on it, and seal them for the market.")
+app = group("Datasets: de-identify the records of many patients, report on it, seal and sell them, answer requests.")
 
-_WAITS = (
-    "the market of this version sells records of one patient; this dataset is prepared and verified, and its listing "
-    "waits for the contract that pays many"
-)
 _THIS_YEAR = 0
 
 
@@ -132,9 +131,8 @@ def seal(
 ) -> None:
     """Pack a dataset, seal and store it, and prepare its listing with a share for each contributor.
 
-    Writes `listing.json` into the dataset's folder, and beside it, for you alone, the proof of each patient's share:
-    hand each patient its own. What is stored is read back and checked. The market of this version sells records of
-    one patient: the listing is prepared, and waits for the contract that pays many.
+    Writes `listing.json` into the dataset's folder, and beside it, for you alone, a share file for each patient: hand
+    each patient its own. What is stored is read back and checked. `dataset offer` then puts it on the market.
 
     For example:
 
@@ -161,13 +159,13 @@ def seal(
         sealed = custodian.seal(archive, size, paid_at, built.data_class)
     deposited: Document = None
     if deposit:
-        root, _ = custodian.deposit(sealed)
+        root, _ = custodian.deposit(sealed.description)
         deposited = {"record": sealed.description.record_id.hex(), "batch": root.hex()}
     listing = _listing(built, sealed, custodian.address, packed, deposited)
     private = make_directory(private_folder(dataset))
     write_file(private / "proofs.json", _json(_proofs(sealed)), "the contributors' proofs")
+    shares = write_shares(dataset, (Contribution.in_tree(sealed.shares, share) for share in sealed.shares.shares))
     write_file(dataset / "listing.json", _json(listing), "the listing")
-    session.screen.say(f"note: {_WAITS}")
     session.screen.show(
         listing,
         table(
@@ -179,11 +177,14 @@ def seal(
                 ("contributors", str(sealed.shares.size)),
                 ("subject", sealed.shares.subject.hex()),
                 ("deposited", "yes" if deposit else "no"),
-                ("on the market", "not yet"),
             ],
         ),
-        f"the listing is in {dataset / 'listing.json'}, the contributors' proofs in {private / 'proofs.json'}",
+        f"the listing is in {dataset / 'listing.json'}; hand each patient its own file of {shares}",
     )
+
+
+add_offers(app)
+add_answers(app)
 
 
 def _policy(text: str) -> Policy:
@@ -276,10 +277,7 @@ def _listing(
         "resources": {kind: counts["out"] for kind, counts in report["resources"].items() if counts["out"]},
         "data_class": sealed.description.data_class.label,
         "data_classes": list(report["data_classes"]),
-        "price": None,
         "deposited": deposited,
-        "on_the_market": False,
-        "note": _WAITS,
     }
 
 

@@ -7,14 +7,17 @@ from typing import Annotated
 
 import typer
 
-from medibridge.chain import Consent, Decision
+from medibridge.chain import Conditions, Consent, Decision
 from medibridge.cli.amounts import decimal_text, in_words, moment, seconds_in, units_in
 from medibridge.cli.arguments import AttachmentsOption, Output, RecordName, classes_in, lane_in, purpose_in, purposes_in
+from medibridge.cli.contributions import add_contributions
 from medibridge.cli.options import command, group
 from medibridge.cli.records import SHORT, hand_over, list_records
 from medibridge.cli.screen import Document, table
 from medibridge.cli.selling import add_selling
 from medibridge.cli.session import Session
+from medibridge.cli.standing_offers import add_standing_offers
+from medibridge.cli.statements import add_statements
 from medibridge.ids import Address, DataClass, Lane, PurposeOfUse
 from medibridge.roles import Patient
 
@@ -207,7 +210,10 @@ def offer(
     patient = session.patient()
     token = patient.bridge.system.token
     units = units_in(price, token.decimals())
-    listed = patient.offer(patient.record(record), units, purpose=why, deliver_within=soon, dispute_within=later)
+    conditions = Conditions(purpose=why)
+    listed = patient.offer(
+        patient.record(record), units, conditions=conditions, deliver_within=soon, dispute_within=later
+    )
     name = listed.listing_id.hex()
     session.screen.show(
         {"offer": name, "price": decimal_text(units, token.decimals())},
@@ -216,6 +222,9 @@ def offer(
 
 
 add_selling(app, Session.patient, "patient")
+add_standing_offers(app)
+add_contributions(app)
+add_statements(app)
 
 
 def _named(number: int, name: Callable[[int], str]) -> str:

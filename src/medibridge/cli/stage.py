@@ -8,18 +8,22 @@ from dataclasses import dataclass, field
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
-from medibridge.chain import Chain, Kind, System, deploy
-from medibridge.errors import MediBridgeError, NoKeyForRecord, NotPermitted, RecordAltered, StorageError
-from medibridge.ids import Address, Cid, cid_of
+from medibridge.chain import Chain, Grant, Kind, System, deploy
+from medibridge.cli.cheating import CheatingSeller
+from medibridge.errors import AccessError, MediBridgeError, NoKeyForRecord, NotPermitted, RecordAltered, StorageError
+from medibridge.ids import Address, Cid, DataClass, Digest, PurposeOfUse, cid_of
 from medibridge.record import Record
 from medibridge.roles import Bridge, Buyer, DepositedRecord, Hospital, Party, Patient
+from medibridge.roles.contributions import Contribution, Contributor
+from medibridge.roles.datasets import DatasetCustodian
 from medibridge.sealing.hpke import PrivateKey
 from medibridge.sealing.identity import Identity
 from medibridge.storage import BlobStore, MemoryJournal
 
-__all__ = ["FlippedBit", "KeepsItsKeys", "Stage", "attempt"]
+__all__ = ["Chapter", "FlippedBit", "KeepsItsKeys", "Stage", "Step", "attempt", "first_result", "refusal"]
 
 _ETHER = 10**18
+_YEAR = 365 * 24 * 60 * 60
 
 
 class KeepsItsKeys(Hospital):
@@ -46,6 +50,17 @@ class Curious(Buyer):
     def force(self, record: DepositedRecord) -> Record:
         """Open a record with the key it has. Raises as `Bridge.open`."""
         return self._bridge.open(record, [self._identity.registered])
+
+
+class Neighbour(Contributor):
+    """A patient whose data goes into a dataset, and who keeps the file that proves the share."""
+
+    def consent(self, seller: Address) -> None:
+        """Let the seller sell laboratory data for research, for a year. Nobody gets a key by it."""
+        consents, now = self._bridge.system.consents, self._bridge.system.chain.now()
+        classes, purposes, none = frozenset({DataClass.LABORATORY}), frozenset({PurposeOfUse.HRESCH}), Digest(bytes(32))
+        given = Grant(self.address, seller, classes, purposes, now, now + _YEAR, none, none)
+        consents.grant(self._account, given)
 
 
 class FlippedBit(BlobStore):
@@ -80,7 +95,7 @@ class FlippedBit(BlobStore):
 @dataclass(frozen=True)
 class Stage:
     """Who plays, on which chain and store; `records` are the ones the story speaks of, by the name it gives them,
-    and `while_granted` what came of Lakeside's reading each of them before it was revoked.
+    and `while_granted` what came of Lakeside's reading each of them before it was revoked. `rowan_sells` is Rowan too.
     """
 
     system: System
@@ -89,46 +104,54 @@ class Stage:
     lakeside: KeepsItsKeys
     patient: Patient
     buyer: Curious
+    fairweather: CheatingSeller
+    rowan_sells: DatasetCustodian
+    neighbours: tuple[Neighbour, ...]
     _admin: LocalAccount
     _patient_keys: tuple[LocalAccount, Identity]
     records: dict[str, DepositedRecord] = field(default_factory=dict)
     while_granted: dict[str, str] = field(default_factory=dict)
+    contributions: list[Contribution] = field(default_factory=list)
 
     @classmethod
     def raised(cls, chain: Chain, store: BlobStore) -> Stage:
         """Make an account for everybody, give each money for gas, and deploy the contracts."""
-        accounts = [Account.create() for _ in range(5)]
+        accounts = [Account.create() for _ in range(9)]
         for account in accounts:
             chain.fund(Address(account.address), 10 * _ETHER)
-        admin, rowan, lakeside, patient, buyer = accounts
+        admin, rowan, lakeside, patient, buyer, fairweather, *neighbours = accounts
         system = deploy(chain, admin)
         bridge = Bridge(system, store)
-        patient_keys = (patient, Identity.generate())
+        patient_keys, rowan_keys = (patient, Identity.generate()), (rowan, Identity.generate())
         return cls(
             system,
             bridge,
-            Hospital(bridge, rowan, Identity.generate(), MemoryJournal()),
+            Hospital(bridge, *rowan_keys, MemoryJournal()),
             KeepsItsKeys(bridge, lakeside, Identity.generate(), MemoryJournal()),
             Patient(bridge, *patient_keys),
             Curious(bridge, buyer, Identity.generate()),
+            CheatingSeller(bridge, fairweather, Identity.generate()),
+            DatasetCustodian(bridge, *rowan_keys),
+            tuple(Neighbour(bridge, each, Identity.generate()) for each in neighbours),
             admin,
             patient_keys,
         )
 
     def enrol(self) -> None:
         """Let the administrator verify the institutions."""
-        for party, kind in ((self.rowan, Kind.HOSPITAL), (self.lakeside, Kind.HOSPITAL), (self.buyer, Kind.BUYER)):
+        hospitals = tuple((each, Kind.HOSPITAL) for each in (self.rowan, self.lakeside, self.fairweather))
+        for party, kind in (*hospitals, (self.buyer, Kind.BUYER)):
             self.system.institutions.enrol(self._admin, party.address, kind)
 
     def register(self) -> None:
         """Publish everybody's key card."""
-        parties: tuple[Party, ...] = (self.rowan, self.lakeside, self.patient, self.buyer)
+        parties: tuple[Party, ...] = (self.rowan, self.lakeside, self.fairweather, self.patient, self.buyer)
         for party in parties:
             party.register()
 
-    def mint(self, units: int) -> None:
-        """Give the buyer money."""
-        self.system.token.mint(self._admin, self.buyer.address, units)
+    def mint(self, party: Party, units: int) -> None:
+        """Give somebody money, in the token's smallest unit."""
+        self.system.token.mint(self._admin, party.address, units)
 
     def altered_reads(self, record: DepositedRecord) -> Iterator[tuple[Cid, str]]:
         """For each block of a record: the patient's attempt to read while one bit of that block is flipped."""
@@ -139,6 +162,22 @@ class Stage:
             yield cid_of(digest), attempt(lambda: patient.read(record), told=str)  # noqa: B023 - called at once
 
 
+@dataclass(frozen=True)
+class Step:
+    """One thing that happens: what the audience is told, and what is done; that tells what came of it."""
+
+    told: str
+    play: Callable[[Stage], str]
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A few steps that belong together."""
+
+    title: str
+    steps: tuple[Step, ...]
+
+
 def attempt(read: Callable[[], object], told: Callable[[MediBridgeError], str] | None = None) -> str:
     """What comes of trying to read: ``reads``, or why not."""
     try:
@@ -146,6 +185,30 @@ def attempt(read: Callable[[], object], told: Callable[[MediBridgeError], str] |
     except (NotPermitted, NoKeyForRecord, RecordAltered, StorageError) as refusal:
         return (told or _briefly)(refusal)
     return "reads"
+
+
+def refusal(read: Callable[[], object]) -> str:
+    """Why reading was refused. Raises `AccessError` where it was not."""
+    told = attempt(read, told=lambda refusal: f"refused ({type(refusal).__name__}: {_reason(refusal)})")
+    if told == "reads":
+        raise AccessError("something could be read that must not be readable; this must not happen")
+    return told
+
+
+def _reason(refusal: MediBridgeError) -> str:
+    """The reason in an error's sentence, without what to do about it."""
+    return str(refusal).partition(";")[0].rpartition(" now: ")[2]
+
+
+def first_result(record: Record) -> str:
+    """The first measured value of a record; the samples' patient does not exist."""
+    for resource in record.resources:
+        match resource:
+            case {"code": {"coding": [{"code": code, **coding}, *_]}, "valueQuantity": {"value": value, "code": unit}}:
+                return f"{coding.get('display', code)} {value} {unit}"
+            case _:
+                continue
+    return f"{len(record.resources)} resources"
 
 
 def _briefly(refusal: MediBridgeError) -> str:

@@ -3,47 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from medibridge import samples
-from medibridge.cli.amounts import in_words
-from medibridge.cli.stage import Stage, attempt
-from medibridge.errors import AccessError, MediBridgeError
+from medibridge.cli.sale_story import SALE_CHAPTERS, TWIN
+from medibridge.cli.stage import Chapter, Stage, Step, attempt, first_result, refusal
+from medibridge.errors import AccessError
 from medibridge.ids import DataClass, PurposeOfUse
 from medibridge.record import Record
 from medibridge.roles import DepositedRecord
 
-__all__ = ["CHAPTERS", "COLUMNS", "Chapter", "Step", "readings"]
+__all__ = ["CHAPTERS", "COLUMNS", "readings"]
 
 _DAY = 24 * 60 * 60
-_PRICE = 50_000_000  # units: 50.00 test dollars
 _TREAT = frozenset({PurposeOfUse.TREAT})
 
 _RESULT, _PRESCRIPTION, _ADMISSION = "oru-r01-laboratory.hl7", "rde-o11-prescription.hl7", "adt-a01-admission.hl7"
 _TOLD = {"lab result": DataClass.LABORATORY, "prescription": DataClass.MEDICATIONS, "admission": DataClass.ENCOUNTERS}
-_LATER, _TWIN = "later lab result", "lab result, de-identified"
-
-
-@dataclass(frozen=True)
-class Step:
-    """One thing that happens: what the audience is told, and what is done; that tells what came of it."""
-
-    told: str
-    play: Callable[[Stage], str]
-
-
-@dataclass(frozen=True)
-class Chapter:
-    """A few steps that belong together."""
-
-    title: str
-    steps: tuple[Step, ...]
+_LATER = "later lab result"
 
 
 def _enrol(stage: Stage) -> str:
     stage.enrol()
-    return "two hospitals and a buyer are in the directory; a patient needs nobody's permission"
+    return "three hospitals and a buyer are in the directory; a patient needs nobody's permission"
 
 
 def _register(stage: Stage) -> str:
@@ -65,10 +47,10 @@ def _patient_reads(stage: Stage) -> str:
     records = stage.patient.records()
     for name, data_class in _TOLD.items():
         stage.records[name] = _one(records, data_class)
-    stage.records[_TWIN] = _one(records, DataClass.LABORATORY, deidentified=True)
+    stage.records[TWIN] = _one(records, DataClass.LABORATORY, deidentified=True)
     classes = Counter(record.description.data_class.label for record in records)
     content = stage.patient.read(stage.records["lab result"])
-    return f"finds {', '.join(sorted(classes))}; the lab result says: {_first_result(content)}"
+    return f"finds {', '.join(sorted(classes))}; the lab result says: {first_result(content)}"
 
 
 def _grant(stage: Stage) -> str:
@@ -81,13 +63,13 @@ def _lakeside_reads(stage: Stage) -> str:
     found = stage.lakeside.records(stage.patient.address)
     content = stage.lakeside.read(stage.patient.address, stage.records["lab result"])
     kept = stage.lakeside.keep_keys(stage.patient.address)
-    return f"finds {len(found)} records and reads: {_first_result(content)}; it keeps a copy of its {kept} class key"
+    return f"finds {len(found)} records and reads: {first_result(content)}; it keeps a copy of its {kept} class key"
 
 
 def _lakeside_is_refused(stage: Stage) -> str:
     for name, record in stage.records.items():
         stage.while_granted[name] = _as_lakeside(stage, record)
-    return _refusal(lambda: stage.lakeside.read(stage.patient.address, stage.records["prescription"]))
+    return refusal(lambda: stage.lakeside.read(stage.patient.address, stage.records["prescription"]))
 
 
 def _revoke(stage: Stage) -> str:
@@ -105,9 +87,9 @@ def _deposit_later(stage: Stage) -> str:
 
 
 def _lakeside_tries_old_keys(stage: Stage) -> str:
-    refusal = _refusal(lambda: stage.lakeside.force(stage.records[_LATER]))
+    refused = refusal(lambda: stage.lakeside.force(stage.records[_LATER]))
     again = attempt(lambda: stage.lakeside.force(stage.records["lab result"]))
-    return f"the later result: {refusal}. The earlier one it still {again}; what could be read may have been kept"
+    return f"the later result: {refused}. The earlier one it still {again}; what could be read may have been kept"
 
 
 def _flip_bits(stage: Stage) -> str:
@@ -116,47 +98,6 @@ def _flip_bits(stage: Stage) -> str:
     if len(noticed) < len(attempts):
         raise AccessError("an altered block was not noticed; this must not happen")
     return f"all {len(noticed)} noticed and named: {noticed[-1]}"
-
-
-def _offer(stage: Stage) -> str:
-    stage.patient.offer(stage.records[_TWIN], _PRICE)
-    return f"{in_words(stage.system.token, _PRICE)}; the twin says: {_who(stage.patient.read(stage.records[_TWIN]))}"
-
-
-def _buy(stage: Stage) -> str:
-    stage.mint(2 * _PRICE)
-    [offer] = stage.buyer.offers()
-    inspected = stage.buyer.inspect(offer)
-    stage.buyer.buy(inspected)
-    return f"{inspected.size} bytes of ciphertext are what the seal promises; the price is in escrow, by one signature"
-
-
-def _deliver(stage: Stage) -> str:
-    delivered = stage.patient.deliver()
-    return f"{len(delivered)} key, masked so that this buyer alone can use it"
-
-
-def _open(stage: Stage) -> str:
-    [purchase] = stage.buyer.purchases()
-    return f"reads: {_first_result(stage.buyer.open(purchase))}"
-
-
-def _settle(stage: Stage) -> str:
-    stage.system.chain.advance(_DAY + 1)
-    [settled] = stage.patient.settle()
-    token = stage.system.token
-    parts = (settled.patient_in_units, settled.custodian_in_units, settled.fee_in_units)
-    patient, custodian, fee = (in_words(token, part) for part in parts)
-    return f"{patient} to the patient, {custodian} to Rowan for keeping it, {fee} to the treasury"
-
-
-def _withdraw(stage: Stage) -> str:
-    earned = stage.patient.earnings().credited
-    stage.patient.withdraw()
-    held = stage.system.token.balance_of(stage.patient.address)
-    return (
-        f"{in_words(stage.system.token, earned)} earned, {in_words(stage.system.token, held)} in the patient's account"
-    )
 
 
 CHAPTERS = (
@@ -186,17 +127,7 @@ CHAPTERS = (
             Step("Somebody flips one bit in each block of a record, one after the other", _flip_bits),
         ),
     ),
-    Chapter(
-        "Sale",
-        (
-            Step("The patient offers the de-identified lab result", _offer),
-            Step("Meridian Research inspects and buys it", _buy),
-            Step("The patient delivers the key", _deliver),
-            Step("Meridian opens what it bought", _open),
-            Step("A day passes without a complaint, and the sale is settled", _settle),
-            Step("The patient withdraws", _withdraw),
-        ),
-    ),
+    *SALE_CHAPTERS,
 )
 
 COLUMNS = ("record", "patient", "Rowan", "Lakeside, granted", "Lakeside, revoked", "with its old keys", "buyer")
@@ -236,34 +167,3 @@ def _one(records: list[DepositedRecord], data_class: DataClass, *, deidentified:
         if (record.description.data_class, record.description.deidentified) == (data_class, deidentified)
     ]
     return found
-
-
-def _refusal(read: Callable[[], object]) -> str:
-    """Why reading was refused. Raises `AccessError` where it was not."""
-    told = attempt(read, told=lambda refusal: f"refused ({type(refusal).__name__}: {_reason(refusal)})")
-    if told == "reads":
-        raise AccessError("something could be read that must not be readable; this must not happen")
-    return told
-
-
-def _reason(refusal: MediBridgeError) -> str:
-    """The reason in an error's sentence, without what to do about it."""
-    return str(refusal).partition(";")[0].rpartition(" now: ")[2]
-
-
-def _first_result(record: Record) -> str:
-    """The first measured value of a record; the samples' patient does not exist."""
-    for resource in record.resources:
-        match resource:
-            case {"code": {"coding": [{"code": code, **coding}, *_]}, "valueQuantity": {"value": value, "code": unit}}:
-                return f"{coding.get('display', code)} {value} {unit}"
-            case _:
-                continue
-    return f"{len(record.resources)} resources"
-
-
-def _who(record: Record) -> str:
-    """What a record says about who it is about."""
-    [patient] = [resource for resource in record.resources if resource["resourceType"] == "Patient"]
-    known = sorted(patient.keys() - {"resourceType", "id", "meta"})
-    return ", ".join(f"{name} {patient[name]}" for name in known) + ", and no name, number or address"

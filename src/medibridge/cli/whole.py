@@ -18,6 +18,8 @@ from medibridge.cli import (
     listen,
     local,
     patient,
+    requests,
+    serve,
 )
 from medibridge.cli.door import Door
 
@@ -30,6 +32,8 @@ for name, part in (
     ("patient", patient),
     ("buyer", buyer),
     ("dataset", dataset),
+    ("request", requests),
+    ("sell", serve),
     ("admin", admin),
     ("local", local),
 ):

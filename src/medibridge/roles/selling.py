@@ -1,53 +1,77 @@
-"""What a patient and a hospital do alike when they sell: offer, deliver, collect."""
+"""What a patient and a hospital do alike when they sell: offer, deliver, settle, collect."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import takewhile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
-from medibridge.chain import Decision, Listing, ListingId, Order, OrderId, OrderState, Terms
-from medibridge.chain.events import Bought, CreditWithdrawn, Delivered, Listed, Settled, Unlisted
-from medibridge.errors import SealingError, StorageError
-from medibridge.ids import Address, Digest, PurposeOfUse, address, subject_of
-from medibridge.roles.bridge import DepositedRecord, Party
-from medibridge.sealing.hpke import open_with
-from medibridge.sealing.records import commitment, mask, unwrap_key
+from medibridge.chain import Conditions, Listing, ListingId, ListingState, ListingStatus, OrderState, Terms, Token
+from medibridge.chain.events import (
+    BondReleased,
+    Bought,
+    CreditWithdrawn,
+    Delivered,
+    Distributed,
+    Listed,
+    Settled,
+    Unlisted,
+)
+from medibridge.chain.refusals import CreditTooLow
+from medibridge.chain.sales import ANYBODY
+from medibridge.errors import NotEnoughFunds, RecordUnknown
+from medibridge.ids import Address, RecordDescription
+from medibridge.roles.bridge import DepositedRecord, Party, called
+from medibridge.roles.deliveries import DeliveryDesk, PassedOver, Why
+from medibridge.roles.orders import Sale, listings_in, order_info, order_of, sale_of
+from medibridge.sealing.records import unwrap_key
+from medibridge.storage import MemoryJournal
 
-__all__ = ["DAY", "Earnings", "Sale", "Seller", "listings_in", "order_info", "order_of", "patient_of"]
+__all__ = ["DAY", "Earnings", "Offered", "Sale", "Seller", "listings_in", "order_info", "order_of"]
 
 DAY = 24 * 60 * 60
-_SAFETY = 30 * 60  # seconds before the deadline after which nothing is sent any more (protocol, section 6)
-
-
-def order_info(order_id: OrderId) -> bytes:
-    """The HPKE info under which a buyer's secret is sealed to the seller."""
-    return b"MediBridge order" + order_id
-
-
-def patient_of(listing: Listing) -> Address:
-    """The patient whose record is listed."""
-    return address("0x" + listing.subject[12:].hex())
-
-
-@dataclass(frozen=True)
-class Sale:
-    """An order of one of the seller's listings, and where it stands. Prices in the token's smallest unit."""
-
-    order_id: OrderId
-    order: Order
-    listing: Listing
-    state: OrderState
-    deadline: int
+_ANY_RESEARCH = Conditions()  # general research use, by any kind of institution
 
 
 @dataclass(frozen=True)
 class Earnings:
-    """What is credited and can be withdrawn now, and what is still in escrow, in the token's smallest unit."""
+    """Where a seller's money is, in the token's smallest unit.
+
+    `credited` can be withdrawn now; `undistributed` is the seller's part of settled sales, which `distribute`
+    credits; `in_escrow` are the whole prices of open orders; `in_bonds` is what the seller left with the listings.
+    """
 
     credited: int
+    undistributed: int
     in_escrow: int
+    in_bonds: int
+
+
+@dataclass(frozen=True)
+class Offered:
+    """One of a seller's listings, and where it stands."""
+
+    listing_id: ListingId
+    listing: Listing
+    status: ListingStatus
+
+    @property
+    def name(self) -> str:
+        """The listing's id in hexadecimal, as commands take it."""
+        return self.listing_id.hex()
+
+    @property
+    def waiting(self) -> int:
+        """Settled sales that are not distributed yet."""
+        return self.status.sold - self.status.distributed
+
+    @property
+    def bond_left(self) -> int:
+        """What `Seller.release_bond` brings back once it may be called, in the token's smallest unit."""
+        if self.status.state is ListingState.RELEASED:
+            return 0
+        security = 0 if self.status.state is ListingState.FORFEITED else self.listing.terms.security
+        return security + self.status.places * self.listing.terms.reward
 
 
 class Seller(Party):
@@ -58,61 +82,112 @@ class Seller(Party):
         record: DepositedRecord,
         price: int,
         *,
-        purpose: PurposeOfUse = PurposeOfUse.HRESCH,
-        duo_terms: int = 0,
+        conditions: Conditions = _ANY_RESEARCH,
+        reserved_for: Address = ANYBODY,
         deliver_within: int = DAY,
         dispute_within: int = DAY,
         custodian_share: int = 2_000,
+        places: int = 3,
+        reward: int | None = None,
+        security: int = 0,
     ) -> Listed:
         """Offer a de-identified record.
+
+        What is missing for the bond is put into the market first: `places` rewards, which come back at the end.
 
         Args:
             record: as `records` found it; the seller must be able to open it.
             price: in the token's smallest unit.
-            purpose: what it is sold for, of the research-and-sale lane.
-            duo_terms: GA4GH Data Use Ontology terms, one bit each.
+            conditions: for which use, and to which kinds of buyers.
+            reserved_for: the only account that may buy, where there is one.
             deliver_within: seconds the seller has to deliver.
             dispute_within: seconds the buyer has to complain, at least a day.
             custodian_share: hundredths of a percent that the custodian gets of what remains after the fee.
+            places: how many orders may be open at once.
+            reward: what a buyer gets from the bond for proving a fraud; by default the least that the market takes.
+            security: what is lost where a patient of a dataset never consented; nothing for one patient's record.
 
-        Raises a `Refusal` (`NotDeidentified`, `SaleNotPermitted`, `RecordNotDeposited` …), and
-        `SealingError` or `StorageError` where the seller could not deliver.
+        Raises a `Refusal` (`NotDeidentified`, `SaleNotPermitted`, `RecordNotDeposited` …), `NotEnoughFunds` where
+        the account cannot pay the bond, and `SealingError` or `StorageError` where the seller could not deliver.
         """
         manifest = self._bridge.manifest(record.description)
         key = unwrap_key(manifest, [self._identity.registered])
         self._bridge.open_with(manifest, key, record.description)
+        token, sales = self._bridge.system.token.address, self._bridge.system.data_sales
         terms = Terms(
-            token=self._bridge.system.token.address,
+            token=token,
             price=price,
-            purpose=purpose,
-            duo_terms=duo_terms,
+            conditions=conditions,
+            reserved_for=reserved_for,
             deliver_within=deliver_within,
             dispute_within=dispute_within,
             custodian_share=custodian_share,
+            places=places,
+            reward=sales.least_reward_of(token) if reward is None else reward,
+            security=security,
             nonce=secrets.randbits(64),
         )
-        sales = self._bridge.system.data_sales
-        return sales.offer(self._account, terms, record.description, record.root, record.index, record.path)
+        return self._list(terms, record.description, record.root, record.index, record.path)
+
+    def change(self, listing: Listing, terms: Terms) -> Listed:
+        """Offer the same record under other terms, in place of the first; open orders run on.
+
+        The terms get a new nonce: so one may go back to what one asked before. Raises as `offer` does.
+        """
+        sales, fresh = self._bridge.system.data_sales, replace(terms, nonce=secrets.randbits(64))
+        return self._with_bond(lambda: sales.change(self._account, listing, fresh))
 
     def unlist(self, listing: Listing) -> Unlisted:
         """End an offer; open orders run on."""
         return self._bridge.system.data_sales.unlist(self._account, listing)
 
+    def release_bond(self, listing: Listing) -> BondReleased:
+        """Take back what is left of the bond of an offer that ended: to the credit, from where it is withdrawn.
+
+        Raises `BondStays`, `OrdersOpen`, and `BondStaysUntil` for seven days after the last order.
+        """
+        return self._bridge.system.data_sales.release_bond(self._account, listing)
+
+    def listings(self) -> list[Offered]:
+        """Everything that the seller ever listed and where it stands, oldest first."""
+        sales = self._bridge.system.data_sales
+        own = listings_in(sales.listed(seller=self.address))
+        return [Offered(listing_id, listing, sales.listing_status(listing_id)) for listing_id, listing in own.items()]
+
+    def listing(self, name: str) -> Offered:
+        """One of `listings`, by its name or a beginning of it. Raises `RecordUnknown`."""
+        found = called(name, self.listings())
+        if len(found) != 1:
+            raise RecordUnknown(f"{len(found)} of your offers have a name that begins with {name!r}; list your offers")
+        return found[0]
+
     def sales(self) -> list[Sale]:
         """Every order of the seller's listings, oldest first."""
-        return [sale for sale, _ in self._sales()]
+        return [sale for sale, _ in self._orders()]
 
     def deliver(self) -> list[Delivered]:
-        """Hand over the key to every paid order that deserves it; the deliveries made now.
+        """Hand over the key to every paid order that deserves it; the deliveries made now. See `answer_orders`."""
+        return [answer for answer in self.answer_orders() if isinstance(answer, Delivered)]
 
-        Passed over, since a delivery that fails or comes too late gives the key away: orders whose
-        secret does not open, does not match its commitment or was used before; that have less than 30
-        minutes left; whose consent is gone; and, on a public chain, those not final yet.
+    def answer_orders(self) -> list[Delivered | PassedOver]:
+        """Look at every paid order: deliver to it, or say why not, since a delivery that fails gives the key away.
+
+        Passed over are orders whose secret does not open, does not match its commitment or was used before; that
+        have less than 30 minutes left; whose consent is gone; and, on a public chain, those not final yet.
         """
-        return [self._deliver(sale, secret) for sale, secret in self._deliverable()]
+        desk = DeliveryDesk(self._bridge, self._account, self._identity.registered, MemoryJournal())
+        orders, chain = self._orders(), self._bridge.system.chain
+        for sale, _ in orders:
+            desk.note(sale)
+        last = chain.block_number() - chain.confirmations()
+        return [
+            desk.answer(sale) if block <= last else PassedOver(sale, Why.NOT_FINAL)
+            for sale, block in sorted(orders, key=lambda order: order[0].deadline)
+            if sale.state is OrderState.PAID
+        ]
 
     def settle(self) -> list[Settled]:
-        """Settle every delivered order whose dispute window is over."""
+        """Settle every delivered order whose dispute window is over. `distribute` then credits everybody's part."""
         sales, now = self._bridge.system.data_sales, self._bridge.system.chain.now()
         return [
             sales.settle(self._account, sale.order, sale.listing)
@@ -120,86 +195,70 @@ class Seller(Party):
             if sale.state is OrderState.DELIVERED and sale.deadline <= now
         ]
 
-    def earnings(self) -> Earnings:
-        """What can be withdrawn, and what open orders hold."""
+    def distribute(self) -> list[Distributed]:
+        """Credit treasury, custodian and a single patient with their parts of all that was settled.
+
+        The patients of a dataset claim theirs by themselves.
+        """
         sales = self._bridge.system.data_sales
+        return [sales.distribute(self._account, each.listing) for each in self.listings() if each.waiting]
+
+    def earnings(self) -> Earnings:
+        """Where the seller's money is: what can be withdrawn, what waits, and what is left as bonds."""
+        sales, listings = self._bridge.system.data_sales, self.listings()
         escrow = sum(sale.order.price for sale in self.sales() if sale.state in {OrderState.PAID, OrderState.DELIVERED})
-        return Earnings(sales.credit_of(self._bridge.system.token.address, self.address), escrow)
+        return Earnings(
+            credited=sales.credit_of(self._bridge.system.token.address, self.address),
+            undistributed=sum(self._own_part(each) for each in listings if each.waiting),
+            in_escrow=escrow,
+            in_bonds=sum(each.bond_left for each in listings),
+        )
 
     def withdraw(self, to: Address | None = None) -> CreditWithdrawn:
         """Send all that is credited to `to`, or to the seller's own account. Raises `NothingToWithdraw`."""
         sales = self._bridge.system.data_sales
         return sales.withdraw(self._account, self._bridge.system.token.address, to or self.address)
 
-    def _sales(self) -> Iterator[tuple[Sale, Bought]]:
+    def _list(self, terms: Terms, record: RecordDescription, root: bytes, index: int, path: Sequence[bytes]) -> Listed:
+        """List a deposited record, and put in what its bond lacks. Raises as `offer` does."""
         sales = self._bridge.system.data_sales
-        for listing_id, listing in listings_in(sales.listed(seller=self.address)).items():
-            for bought in sales.bought(confirmations=self._bridge.system.chain.confirmations(), listingId=listing_id):
-                order, order_id = order_of(bought), OrderId(bought.order_id)
-                status = sales.order_status(order_id)
-                yield Sale(order_id, order, listing, status.state, status.deadline), bought
+        return self._with_bond(lambda: sales.offer(self._account, terms, record, root, index, path))
 
-    def _deliverable(self) -> Iterator[tuple[Sale, bytes]]:
-        for sale, bought in self._sales():
-            if sale.state is not OrderState.PAID or sale.deadline - self._bridge.system.chain.now() < _SAFETY:
-                continue
-            secret = self._secret_of(bought)
-            if secret is not None and not self._is_used(bought) and self._may_still_sell(sale.listing):
-                yield sale, secret
-
-    def _secret_of(self, bought: Bought) -> bytes | None:
-        """The buyer's secret, if it is the one that was committed to."""
+    def _with_bond(self, make: Callable[[], Listed]) -> Listed:
+        """List; where only the bond is missing, fund it and list then. No money moves for terms that are refused."""
         try:
-            sealed = self._bridge.fetch(Digest(bought.sealed_secret))
-            secret = open_with(self._identity.registered, order_info(OrderId(bought.order_id)), sealed)
-        except (SealingError, StorageError):
-            return None
-        return secret if len(secret) == 32 and commitment(secret) == bought.commitment else None
+            return make()
+        except CreditTooLow as short:
+            self._fund(Address(short.token), short.needed, short.credited)
+            return make()
 
-    def _is_used(self, bought: Bought) -> bool:
-        """Whether the secret served an earlier purchase of the same buyer, or of somebody who knew it.
+    def _fund(self, token_address: Address, bond: int, credited: int) -> None:
+        system = self._bridge.system
+        token, missing = Token(system.chain, token_address), bond - credited
+        if (held := token.balance_of(self.address)) < missing:
+            raise NotEnoughFunds(
+                f"the bond is {bond} units; {credited} are credited in the market and the account holds {held}; "
+                f"get {missing - held} units more of the token first, they come back when the offer has ended"
+            )
+        token.approve(self._account, system.data_sales.address, missing)
+        system.data_sales.fund(self._account, token_address, missing)
 
-        Who merely copies a commitment knows no secret: else anybody could stop any delivery.
-        """
-        purchases = self._bridge.system.data_sales.bought()
-        earlier = takewhile(lambda other: other.order_id != bought.order_id, purchases)
-        return any(
-            other.commitment == bought.commitment
-            and (other.buyer == bought.buyer or self._secret_of(other) is not None)
-            for other in earlier
-        )
+    def _own_part(self, offered: Offered) -> int:
+        """The seller's part of what is settled and not distributed."""
+        listing, parts = offered.listing, self._bridge.system.data_sales.parts_of(offered.listing)
+        each = parts.custodian if listing.custodian == self.address else 0
+        each += parts.patients if listing.patient == self.address else 0
+        return each * offered.waiting
 
-    def _may_still_sell(self, listing: Listing) -> bool:
-        if listing.subject == subject_of(self.address):
-            return True
-        decision = self._bridge.system.consents.permits(
-            patient_of(listing), self.address, listing.data_class, listing.terms.purpose
-        )
-        return decision is Decision.PERMITTED
+    def _orders(self) -> list[tuple[Sale, int]]:
+        """Every order of the seller's listings as it stands, and the block that it came in."""
+        market = self._bridge.system.data_sales
+        return [
+            (self._as_it_is(sale_of(past.event, listing)), past.block)
+            for listing_id, listing in listings_in(market.listed(seller=self.address)).items()
+            for past in market.past(Bought, listingId=listing_id)
+        ]
 
-    def _deliver(self, sale: Sale, secret: bytes) -> Delivered:
-        manifest = self._bridge.sealed(sale.listing.manifest, sale.listing.seal_id)
-        key = unwrap_key(manifest, [self._identity.registered])
-        masked = mask(key, secret, sale.order_id)
-        return self._bridge.system.data_sales.deliver(self._account, sale.order, sale.listing, masked)
-
-
-def listings_in(events: Iterable[Listed]) -> dict[ListingId, Listing]:
-    """What was listed, by id, oldest first.
-
-    A listing of a class or for a purpose that this version does not know is passed over: the contract takes
-    it from anybody, and nobody else's market must stop for it.
-    """
-    listings = {}
-    for listed in events:
-        try:
-            listings[ListingId(listed.listing_id)] = Listing.from_abi(listed.listing)
-        except ValueError:
-            continue
-    return listings
-
-
-def order_of(bought: Bought) -> Order:
-    """The order that a purchase made."""
-    listing_id = ListingId(bought.listing_id)
-    return Order(listing_id, bought.buyer, bought.commitment, bought.price_in_units, bought.nonce)
+    def _as_it_is(self, sale: Sale) -> Sale:
+        status = self._bridge.system.data_sales.order_status(sale.order_id)
+        return replace(sale, state=status.state, deadline=status.deadline)

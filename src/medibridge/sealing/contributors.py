@@ -24,7 +24,16 @@ from medibridge.errors import UsageError
 from medibridge.ids import Address, address_bytes
 from medibridge.sealing import merkle
 
-__all__ = ["MAX_TOTAL", "Share", "ShareProof", "ShareTree", "equal_shares", "subject_over", "verify_share"]
+__all__ = [
+    "MAX_TOTAL",
+    "Share",
+    "ShareProof",
+    "ShareTree",
+    "equal_shares",
+    "proved_subject",
+    "subject_over",
+    "verify_share",
+]
 
 MAX_TOTAL: Final = (1 << 128) - 1
 """All shares together are at most this; sums are checked."""
@@ -152,16 +161,28 @@ def equal_shares(
 
 def verify_share(subject: bytes, root: bytes, proof: ShareProof) -> bool:
     """Whether the proof is one of the tree with this subject and root: of one place, with sums that add up."""
+    return _reached(proof) == (proof.total, root) and subject == subject_over(root, proof.size, proof.total)
+
+
+def proved_subject(proof: ShareProof) -> bytes | None:
+    """The subject of the tree that the proof is one of; None where it is one of no tree."""
+    reached = _reached(proof)
+    if reached is None or reached[0] != proof.total:
+        return None
+    return subject_over(reached[1], proof.size, proof.total)
+
+
+def _reached(proof: ShareProof) -> _Node | None:
+    """Sum and hash at the end of the proof's path; None where it is out of bounds or has another length."""
     numbers = (proof.share, proof.total, *(number for number, _ in proof.path))
     if not 0 <= proof.index < proof.size < 1 << 64 or not all(0 < number <= MAX_TOTAL for number in numbers):
-        return False
+        return None
     if any(len(part) != 32 for part in (proof.hidden, *(step for _, step in proof.path))):
-        return False
+        return None
     if proof.share + sum(number for number, _ in proof.path) > MAX_TOTAL:
-        return False
+        return None
     node: _Node = (proof.share, leaf_of(proof.payout, proof.share, proof.hidden))
-    reached = merkle.climb(node, proof.index, proof.size, proof.path, _node)
-    return reached == (proof.total, root) and subject == subject_over(root, proof.size, proof.total)
+    return merkle.climb(node, proof.index, proof.size, proof.path, _node)
 
 
 def leaf_of(payout: Address, share: int, hidden: bytes) -> bytes:

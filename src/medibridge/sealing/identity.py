@@ -1,7 +1,7 @@
 """Who somebody is to the sealing layer: one 32-byte seed, from which every key derives.
 
 Losing a document never loses a key: the seed gives the registered key, every class key of
-every epoch, an institution's feed keys and a buyer's purchase secrets. At rest it lies
+every epoch, an institution's feed keys, a buyer's purchase secrets and accounts to be paid at. At rest it lies
 under a passphrase (Argon2id, RFC 9106, and AES-256-GCM).
 """
 
@@ -108,6 +108,10 @@ class Identity(Secret):
     def purchase_secret(self, nonce: bytes) -> bytes:
         """A buyer's 32-byte `t` for the purchase with this nonce, the same after a crash."""
         return self._derive(b"purchase secret", nonce)
+
+    def account_key(self, label: bytes) -> bytes:
+        """The 32-byte private key of an account of its own, such as one to be paid at: the same after a loss."""
+        return self._derive(b"account key", label)
 
     def journal_tag(self, data: bytes) -> bytes:
         """HMAC-SHA256 (32 bytes) under a key of this identity: shows later that `data` was not altered."""

@@ -415,3 +415,10 @@ def test_past_events_are_asked_for_in_slices_when_the_chain_is_long() -> None:
     ranges = [(int(each["fromBlock"], 16), int(each["toBlock"], 16)) for each in asked]
     assert ranges == [(3, 10_002), (10_003, 20_002), (20_003, 25_000)]
     assert all(each["address"] in (CONTRACT, [CONTRACT]) for each in asked)
+
+
+def test_block_hash_is_none_when_the_chain_has_no_such_block() -> None:
+    chain = Chain.in_process()
+    newest = chain.block_number()
+    assert len(chain.block_hash(newest)) == 32
+    assert chain.block_hash(newest + 1) is None

@@ -11,7 +11,8 @@ from world import World
 from medibridge import Deployment, Kind, System, address, deploy
 from medibridge.chain import Standing
 from medibridge.chain.contract import BoundContract
-from medibridge.chain.events import DelegateAppointed, DelegateRemoved
+from medibridge.chain.deployment import LEAST_REWARD
+from medibridge.chain.events import DelegateAppointed, DelegateRemoved, TokenAllowed
 from medibridge.chain.refusals import (
     AccessManagedUnauthorized,
     InvalidDelegate,
@@ -71,7 +72,7 @@ def test_deploy_takes_another_token_and_treasury_when_they_are_given(world: Worl
     system = deploy(world.chain, world.accounts["admin"], treasury=treasury, fee_in_bps=17, token=token)
     assert system.data_sales.fee() == (17, treasury)
     assert system.token.address == token
-    assert system.data_sales.is_token_allowed(token)
+    assert system.data_sales.least_reward_of(token) == LEAST_REWARD
     assert (system.token.symbol(), system.token.decimals()) == ("tUSD", 6) or system.token.decimals() == 6
     assert repr(system) == f"System({world.chain!r})"
     assert repr(system.consents) == f"Consents({system.consents.address!r})"
@@ -100,8 +101,13 @@ def test_tokens_are_made_and_allowed_by_the_administrator_alone(world: World) ->
     with pytest.raises(OwnableUnauthorizedAccount) as caught:
         token.mint(stranger, world.address("stranger"), 5)
     assert caught.value.account == world.address("stranger")
-    assert world.system.data_sales.allow_token(world.accounts["admin"], token.address, False).allowed is False
-    assert not world.system.data_sales.is_token_allowed(token.address)
+    sales = world.system.data_sales
+    assert sales.allow_token(world.accounts["admin"], token.address, 7) == TokenAllowed(token.address, 7)
+    assert sales.least_reward_of(token.address) == 7
+    assert sales.allow_token(world.accounts["admin"], token.address, 0).least_reward_in_units == 0
+    assert sales.least_reward_of(token.address) == 0
+    with pytest.raises(AccessManagedUnauthorized):
+        sales.allow_token(stranger, token.address, 1)
 
 
 def test_delegates_act_until_their_end_or_removal(world: World) -> None:

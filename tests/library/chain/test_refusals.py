@@ -16,11 +16,11 @@ from medibridge.chain.facts import NamedRefusal, refusal_from
 from medibridge.chain.refusals import REFUSALS
 from medibridge.errors import Refusal
 
-CONTRACTS = ("Institutions", "KeyCards", "Records", "Consents", "DataSales", "TestDollar")
+CONTRACTS = ("Institutions", "KeyCards", "Records", "Consents", "FairExchange", "DataSales", "Requests", "TestDollar")
 ERRORS = {
     entry["name"]: entry for contract in CONTRACTS for entry in artifact(contract)["abi"] if entry["type"] == "error"
 }
-EXAMPLES = {"address": "0x" + "12" * 20, "string": "why", "bytes32": b"\x34" * 32}
+EXAMPLES = {"address": "0x" + "12" * 20, "string": "why", "bytes26": b"\x26" * 26, "bytes32": b"\x34" * 32}
 
 
 def example(abi_type: str) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,23 @@ from hypothesis import strategies as st
 from world import DAY, LABORATORY, PRICE, TREAT, World, sold, twin_of
 
 from medibridge import DataClass, Kind, Lane, PurposeOfUse
-from medibridge.chain import Decision, Grant, ListingState, OrderState, Revocation, Standing
+from medibridge.chain import (
+    Conditions,
+    Decision,
+    DuoTerm,
+    Grant,
+    Listing,
+    ListingState,
+    OrderState,
+    OrderStatus,
+    RequestState,
+    Research,
+    Revocation,
+    Standing,
+    StopGround,
+    Use,
+    UseDecision,
+)
 from medibridge.chain.consents import _TYPES
 from medibridge.chain.refusals import InvalidSignature, SignatureExpired, VersionInFuture, VersionSuperseded
 from medibridge.chain.values import classes_in, mask_of, purposes_in
@@ -40,8 +57,9 @@ def test_signed_structs_are_those_of_the_contract(struct: str) -> None:
     ("struct", "path", "module"),
     [
         ("Record", "types/Record.sol", "ids.py"),
-        ("Listing", "types/Sale.sol", "chain/values.py"),
-        ("Order", "types/Sale.sol", "chain/values.py"),
+        ("Listing", "types/Sale.sol", "chain/sales.py"),
+        ("Order", "types/Sale.sol", "chain/sales.py"),
+        ("Request", "types/Request.sol", "chain/requests.py"),
     ],
 )
 def test_type_hashes_are_of_the_contracts_texts(struct: str, path: str, module: str) -> None:
@@ -102,6 +120,9 @@ def enum_of(text: str, name: str) -> list[str]:
         ("interfaces/IConsents.sol", "Decision", Decision),
         ("interfaces/IDataSales.sol", "ListingState", ListingState),
         ("interfaces/IDataSales.sol", "OrderState", OrderState),
+        ("interfaces/IDataSales.sol", "StopGround", StopGround),
+        ("interfaces/IRequests.sol", "RequestState", RequestState),
+        ("types/DataUse.sol", "UseDecision", UseDecision),
     ],
 )
 def test_enumerations_are_numbered_as_in_the_contract(path: str, name: str, members) -> None:
@@ -111,6 +132,55 @@ def test_enumerations_are_numbered_as_in_the_contract(path: str, name: str, memb
     assert ours[1:] == theirs[1:]
     assert len(ours) == len(theirs)
     assert [member.value for member in sorted(members)] == list(range(len(ours)))
+
+
+def test_terms_and_kinds_of_research_have_the_bits_and_numbers_of_the_contract() -> None:
+    """The ontology's numbers in parentheses: ``1 GRU general research (42)``."""
+    text = re.sub(r"\n/// ", " ", source("types/DataUse.sol").partition("library DataUse")[0])
+    terms, _, kinds = text.partition("Kinds of investigation:")
+    listed = re.findall(r"\b(\d+) ([A-Z]+) [a-z,\- ]*\((\d+)\)", terms)
+    assert sorted((int(bit), name, int(number)) for bit, name, number in listed) == sorted(
+        (term.value[0], term.name, term.value[1]) for term in DuoTerm
+    )
+    found = {(int(bit), int(number)) for bit, number in re.findall(r"\b(\d+) [a-z, ]+ \((\d+)\)", kinds)}
+    assert found == {(kind.value[0], kind.value[1]) for kind in Research}
+    assert (DuoTerm.DS.code, DuoTerm.DS.label) == ("DUO:0000007", "disease-specific research")
+    assert (Research.DISEASE.code, Research.DISEASE.label) == ("DUO:0000040", "disease category research")
+
+
+@given(
+    terms=st.frozensets(st.sampled_from(DuoTerm)),
+    research=st.frozensets(st.sampled_from(Research)),
+    kinds=st.frozensets(st.sampled_from(Kind)),
+    disease=st.integers(0, 2**32 - 1),
+    purpose=st.sampled_from(PurposeOfUse),
+)
+def test_conditions_and_uses_read_back_from_what_the_contract_has(terms, research, kinds, disease, purpose) -> None:
+    conditions, use = Conditions(purpose, terms, disease, kinds, kinds), Use(purpose, research, disease, terms)
+    assert Conditions.from_abi(conditions.as_abi()) == conditions
+    for unknown in ((0, 1 << 5, 0, 0, 0), (0, 0, 0, 1 << 15, 0), (0, 0, 0, 0, 1 << 9)):
+        with pytest.raises(ValueError, match="this version does not know"):
+            Conditions.from_abi(a | b for a, b in zip(conditions.as_abi(), unknown, strict=True))
+    assert Use.from_abi(use.as_abi()) == use
+
+
+def test_listing_reads_back_from_its_event_and_has_the_contracts_id(world: World) -> None:
+    world.patient.offer(twin_of(world), PRICE, reserved_for=world.buyer.address)
+    (listed,) = world.system.data_sales.listed()
+    listing = Listing.from_abi(listed.listing)
+    assert Listing.from_abi(listing.as_abi()) == listing
+    assert listing.listing_id(world.chain.chain_id(), world.system.data_sales.address) == listed.listing_id
+    assert listing.patient == world.patient.address
+    assert replace(listing, subject=b"\1" * 32).patient is None
+
+
+def test_order_status_knows_what_was_delivered(world: World) -> None:
+    purchase = sold(world)
+    (delivered,) = world.patient.deliver()
+    status = world.system.data_sales.order_status(purchase.order_id)
+    assert status.is_of(delivered.masked_key)
+    assert not status.is_of(bytes(32))
+    assert not OrderStatus(OrderState.PAID, 0, bytes(26)).is_of(bytes(32))
 
 
 def test_permits_gives_the_contracts_answer_for_every_purpose(world: World) -> None:

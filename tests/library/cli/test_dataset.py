@@ -14,6 +14,7 @@ from patients import IDENTIFIERS, bundles
 
 from medibridge.ids import Digest, SealId, address, cid_of
 from medibridge.record import canonical_json
+from medibridge.roles.contributions import Contribution
 from medibridge.sealing import documents
 from medibridge.sealing.contributors import ShareProof, verify_share
 from medibridge.sealing.records import Manifest, check_ciphertext
@@ -105,14 +106,17 @@ def test_seal_stores_an_archive_that_its_listing_names_and_every_contributor_can
     assert listing == json.loads((out / "listing.json").read_text())
     assert listing["dataset_sha256"] == answer.document["sha256"]
     assert listing["datasheet_sha256"] == hashlib.sha256((out / "datasheet.md").read_bytes()).hexdigest()
-    assert (listing["patients"], listing["contributors"]["size"], listing["price"]) == (50, 50, None)
-    assert listing["on_the_market"] is False
-    assert "waits for the contract" in sealed.err
+    assert (listing["patients"], listing["contributors"]["size"]) == (50, 50)
+    assert listing["deposited"]["record"]
     assert not any(account[2:] in json.dumps(listing).lower() for account in ACCOUNTS)
     private = out.with_name(out.name + ".private")
     proofs = json.loads((private / "proofs.json").read_text())
     assert (private / "proofs.json").stat().st_mode & 0o777 == 0o600
     assert set(proofs["proofs"]) == {address(account) for account in ACCOUNTS}
+    shares = [Contribution.from_json(path.read_text()) for path in (private / "shares").glob("*.json")]
+    assert {share.patient for share in shares} == set(proofs["proofs"])
+    assert {share.subject.hex() for share in shares} == {listing["contributors"]["subject"]}
+    assert {(path.stat().st_mode & 0o777) for path in (private / "shares").iterdir()} == {0o600}
     subject, root = (bytes.fromhex(listing["contributors"][name]) for name in ("subject", "root"))
     for proof in proofs["proofs"].values():
         path = tuple((step["sum"], bytes.fromhex(step["hash"])) for step in proof["path"])

@@ -12,10 +12,10 @@ from medibridge.cli.story import CHAPTERS
 
 @pytest.fixture(scope="module")
 def played():
-    began = time.monotonic()
+    began = time.process_time()
     result = CliRunner().invoke(app, ["demo", "--json"])
     assert result.exit_code == 0, result.output
-    assert time.monotonic() - began < 30
+    assert time.process_time() - began < 20  # seconds of this process, whatever else the machine does
     return json.loads(result.stdout), result.stderr
 
 
@@ -46,3 +46,35 @@ def test_demo_tells_each_step_and_its_gas(played):
     [flipped] = [text for step, text in outcomes.items() if "flips one bit" in step]
     assert "noticed and named" in flipped
     assert "bafkrei" in flipped
+
+
+def outcomes_of(told, title):
+    [chapter] = [chapter for chapter in CHAPTERS if chapter.title == title]
+    outcomes = {step["step"]: step["outcome"] for step in told["steps"]}
+    return [outcomes[step.told] for step in chapter.steps]
+
+
+def test_demo_pays_an_honest_seller_whatever_the_buyer_says(played):
+    told, _ = played
+    *_, accusation, settled, _ = outcomes_of(told, "Sale")
+    assert accusation == "refused (KeyIsRight): the contract tried the key itself, and it fits"
+    assert settled == "39.00 TUSD to the patient, 9.75 TUSD to Rowan for keeping it, 1.25 TUSD to the treasury"
+
+
+def test_demo_catches_a_seller_who_cheats_and_says_so_in_one_sentence(played):
+    told, _ = played
+    _, delivered, caught, warned, caught_again = outcomes_of(told, "A seller cheats")
+    assert "RecordAltered" in delivered
+    assert caught == (
+        "the seller handed over a key that does not fit, so the contract, which tried the key itself, gave Meridian "
+        "its 50.00 TUSD back and 10.00 TUSD of the seller's pledge on top, and took the offer off the market"
+    )
+    assert "1 of these are frozen" in warned
+    assert "60.00 TUSD go to Meridian" in caught_again
+    assert "1024 of the record's 17408 bytes" in caught_again
+
+
+def test_demo_pays_three_patients_out_of_one_sale(played):
+    told, _ = played
+    *_, claimed = outcomes_of(told, "Many patients")
+    assert claimed.startswith("13.00 TUSD, 13.00 TUSD, 13.00 TUSD, on fresh accounts")

@@ -95,6 +95,10 @@ def test_sale_pays_the_patient_and_the_buyer_reads(rowans, tmp_path):
     [original] = records_of(run, **{"class": "medications", "deidentified": False})
     refused = run("patient", "offer", original, "--price", "50", key="iris", code=6)
     assert "NotDeidentified" in refused.err
+    unfunded = run("patient", "offer", twin, "--price", "50.00", key="iris", code=6, json=True).document
+    assert unfunded["error"] == "NotEnoughFunds"
+    assert "the bond is 30000000 units" in unfunded["message"]
+    run("admin", "mint", "iris", "60", key="admin")
     offer = run("patient", "offer", twin, "--price", "50.00", key="iris", json=True).document
     assert offer["price"] == "50.00"
     poor = run("buyer", "buy", offer["offer"], key="meridian", code=6, json=True).document
@@ -102,29 +106,40 @@ def test_sale_pays_the_patient_and_the_buyer_reads(rowans, tmp_path):
     run("admin", "mint", "meridian", "80", key="admin")
     assert [each["offer"] for each in run("buyer", "offers", key="meridian", json=True).document] == [offer["offer"]]
     assert "50.00" in run("buyer", "offers", key="meridian").out
-    assert "is sound" in run("buyer", "inspect", offer["offer"][:8], key="meridian").out
+    shown = run("buyer", "inspect", offer["offer"][:8], key="meridian").out
+    assert "50.00 TUSD, and you hold 80.00 TUSD" in shown
+    assert "the offer is sound, with 1 warnings" in shown
     assert run("buyer", "inspect", offer["offer"], key="meridian", json=True).document["sound"] is True
     bought = run("buyer", "buy", offer["offer"][:8], key="meridian", json=True).document
     assert bought["state"] == "paid"
     assert "not delivered yet" in run("buyer", "open", bought["order"], key="meridian", code=7).err
-    assert "0.00 TUSD can be withdrawn; 50.00 TUSD are in escrow" in run("patient", "earnings", key="iris").out
+    assert "0.00 TUSD can be withdrawn; 50.00 TUSD are in escrow for open orders; 30.00 TUSD are in the bonds" in (
+        run("patient", "earnings", key="iris").out
+    )
     [delivered] = run("patient", "deliver", key="iris", json=True).document
     assert delivered["order"] == bought["order"]
     assert run("patient", "deliver", key="iris").out == "nothing to deliver\n"
     target = tmp_path / "bought.json"
     run("buyer", "open", bought["order"][:8], "-o", target, key="meridian")
     assert Record.from_bytes(target.read_bytes()).deidentified
-    assert run("patient", "settle", key="iris").out == "nothing to settle yet\n"
+    assert run("patient", "settle", key="iris").out == "0 sales are settled, and nothing is left to be paid\n"
     run("local", "advance", "25h")
     [settled] = run("patient", "settle", key="iris", json=True).document
     assert settled == {
-        "order": bought["order"],
+        "offer": offer["offer"],
+        "sales": 1,
         "patient": "39.00 TUSD",
+        "patients_claim": "0.00 TUSD",
         "custodian": "9.75 TUSD",
         "fee": "1.25 TUSD",
     }
     earned = run("patient", "earnings", key="iris", json=True).document
-    assert earned == {"credited": "39.00 TUSD", "in_escrow": "0.00 TUSD"}
+    assert earned == {
+        "credited": "39.00 TUSD",
+        "undistributed": "0.00 TUSD",
+        "in_escrow": "0.00 TUSD",
+        "in_bonds": "30.00 TUSD",
+    }
     assert run("patient", "withdraw", key="iris", json=True).document["withdrawn"] == "39.00 TUSD"
     assert "NothingToWithdraw" in run("patient", "withdraw", key="iris", code=6).err
     assert "9.75 TUSD went to" in run("hospital", "withdraw", "--to", "admin", key="rowan").out

@@ -35,7 +35,7 @@ def test_buy_pays_the_price_into_escrow(world: World) -> None:
 
     token, market = world.system.token, world.system.data_sales.address
     assert token.balance_of(world.buyer.address) == MONEY - PRICE
-    assert token.balance_of(market) == PRICE
+    assert token.balance_of(market) == PRICE + what.offer.listing.terms.bond
     assert purchase.state is OrderState.PAID
     assert purchase.deadline == world.now() + DAY
     assert (purchase.listing, purchase.order.buyer) == (what.offer.listing, world.buyer.address)

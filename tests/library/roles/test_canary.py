@@ -11,6 +11,7 @@ from dataclasses import fields, is_dataclass
 import pytest
 from world import DAY, LABORATORY, PRICE, RESEARCH, TREAT, BrokenStore, World
 
+from medibridge.chain import OrderState
 from medibridge.errors import MediBridgeError
 from medibridge.ids import cid_of
 from medibridge.sealing.hpke import Secret
@@ -73,7 +74,11 @@ def story(world: World) -> list[object]:
     told += patient.sales() + patient.deliver() + buyer.purchases()
     told.append(buyer.open(buyer.purchases()[0]))
     world.travel(2 * DAY)
-    told += [*patient.settle(), patient.earnings(), patient.withdraw(), hospital.withdraw()]
+    told += [*patient.settle(), *patient.distribute(), patient.earnings(), patient.withdraw(), hospital.withdraw()]
+    again = buyer.buy(buyer.inspect(buyer.offers()[0]))
+    world.system.data_sales.deliver(world.accounts["patient"], again.order, again.listing, bytes(32))
+    fault = buyer.examine(again)
+    told += [fault, buyer.shown_by(again, fault), buyer.dispute(again), *patient.listings()]
     return told
 
 
@@ -149,6 +154,8 @@ def keys_of(world: World) -> list[bytes]:
         manifest = world.bridge.manifest(record.description)
         found.append(unwrap_key(manifest, [world.patient._identity.registered]).expose())
     for purchase in world.buyer.purchases():
+        if purchase.state is OrderState.DISPUTED:
+            continue  # a proof publishes the secret; the client warns of it
         found.append(world.buyer._secret(purchase.order.listing_id, purchase.order.nonce))
     found += [bytes(account.key) for account in world.accounts.values()]
     return found

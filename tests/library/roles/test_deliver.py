@@ -5,15 +5,18 @@ from __future__ import annotations
 import secrets
 
 import pytest
-from world import DAY, HOUR, LABORATORY, PRICE, RESEARCH, World, sold, twin_of
+from cheats import money_of
+from world import DAY, HOUR, LABORATORY, MONEY, PRICE, RESEARCH, World, sold, twin_of
 
 from medibridge import Buyer, PurposeOfUse
-from medibridge.chain import Order, OrderState
+from medibridge.chain import Order, OrderState, Use
 from medibridge.chain.events import Bought, Delivered
+from medibridge.errors import RecordAltered, RecordUnknown
 from medibridge.ids import Digest, digest_of_cid
-from medibridge.roles.selling import order_info
+from medibridge.roles.deliveries import Why
+from medibridge.roles.orders import order_info
 from medibridge.sealing.hpke import seal_to
-from medibridge.sealing.records import commitment
+from medibridge.sealing.records import WrongChunk, WrongKey, commitment
 
 HALF_AN_HOUR = 1800
 
@@ -35,7 +38,7 @@ def bought(world: World, buyer: Buyer, listing, *, committed: bytes, sealed: byt
     if sealed is not None:
         digest = digest_of_cid(world.store.put(seal_to(seller, order_info(order_id), sealed)))
     world.system.token.approve(account, market.address, PRICE)
-    return market.buy(account, listing, committed, digest, nonce)
+    return market.buy(account, listing, committed, digest, nonce, Use())
 
 
 def listing(world: World):
@@ -72,7 +75,7 @@ def test_deliver_passes_over_an_order_whose_secret_was_sealed_for_another_order(
     nonce = 5
     world.system.token.approve(world.accounts["second_buyer"], world.system.data_sales.address, PRICE)
     copied = world.system.data_sales.buy(
-        world.accounts["second_buyer"], offered, first.commitment, Digest(first.sealed_secret), nonce
+        world.accounts["second_buyer"], offered, first.commitment, Digest(first.sealed_secret), nonce, Use()
     )
     delivered = world.patient.deliver()
     assert [one.order_id for one in delivered] == [first.order_id]
@@ -118,21 +121,23 @@ def test_deliver_sends_nothing_when_less_than_half_an_hour_is_left(world: World,
     assert len(world.patient.deliver()) == deliveries
 
 
-def test_deliver_looks_at_the_clock_for_each_order_when_there_are_many(world: World) -> None:
-    """Delivering takes time: what was early enough when the first was sent need not be so for the second."""
+def test_deliver_looks_at_the_clock_after_fetching_when_there_are_many(world: World) -> None:
+    """Fetching takes time: what was early enough when it began need not be so at its end."""
     offered = listing(world)
     first = world.buyer.buy(world.buyer.inspect(world.buyer.offers()[-1]))
     bought(world, world.second_buyer, offered, committed=commitment(b"t" * 32), sealed=b"t" * 32)
-    world.travel_to(first.deadline - HALF_AN_HOUR)
+    world.travel_to(first.deadline - HALF_AN_HOUR - 10)
     manifest = offered.manifest
 
     def dawdle(cid: str) -> None:
         if digest_of_cid(cid) == manifest:
-            world.store.before_get = lambda cid: None
             world.travel(10)
 
     world.store.before_get = dawdle
-    assert len(world.patient.deliver()) == 1
+    delivered, passed_over = world.patient.answer_orders()
+    assert delivered.order_id == first.order_id
+    assert passed_over.why is Why.TOO_LATE
+    assert world.patient.deliver() == []
 
 
 def hospital_sells(world: World) -> None:
@@ -166,3 +171,39 @@ def test_deliver_runs_on_when_the_offer_was_withdrawn(world: World) -> None:
     sold(world)
     world.patient.unlist(world.buyer.offers()[-1].listing)
     assert len(world.patient.deliver()) == 1
+
+
+@pytest.mark.parametrize(
+    ("why", "committed", "sealed"),
+    [
+        (Why.SECRET_MISSING, b"t" * 32, None),
+        (Why.SECRET_UNSOUND, b"t" * 32, b"t" * 31),
+        (Why.SECRET_UNSOUND, b"c" * 32, b"t" * 32),
+    ],
+)
+def test_buyer_that_cheats_gets_its_price_back_no_key_and_nothing_else(world: World, why, committed, sealed) -> None:
+    offered = listing(world)
+    order = bought(world, world.buyer, offered, committed=commitment(committed), sealed=sealed)
+    (answer,) = world.patient.answer_orders()
+    assert (answer.sale.order_id, answer.why) == (order.order_id, why)
+    world.travel_to(order.deadline)
+    (purchase,) = world.buyer.purchases()
+    for proof in (WrongKey(0), WrongChunk(0)):
+        with pytest.raises(RecordUnknown, match="has not delivered yet"):
+            world.buyer.dispute(purchase, proof)
+    assert len(world.buyer.refund()) == 1
+    assert money_of(world, "buyer", "admin") == {"buyer": MONEY, "admin": 0}
+    world.patient.unlist(offered)
+    world.travel(7 * DAY)
+    world.patient.release_bond(offered)
+    assert money_of(world, "patient") == {"patient": MONEY}
+
+
+def test_buyer_that_copies_a_commitment_cannot_read_what_another_was_delivered(world: World) -> None:
+    honest = sold(world)
+    copied = bought(world, world.second_buyer, honest.listing, committed=honest.order.commitment)
+    assert [one.order_id for one in world.patient.deliver()] == [honest.order_id]
+    world.travel_to(copied.deadline)
+    assert len(world.second_buyer.refund()) == 1
+    with pytest.raises(RecordAltered):
+        world.second_buyer.open(honest)

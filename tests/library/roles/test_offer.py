@@ -4,22 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import io
+from dataclasses import replace
 
 import pytest
-from world import DAY, LABORATORY, PRICE, RESEARCH, World, laboratory_message, twin_of
+from world import DAY, LABORATORY, MONEY, PRICE, RESEARCH, World, laboratory_message, twin_of
 
 from medibridge import PurposeOfUse
-from medibridge.chain import ListingState, Terms
+from medibridge.chain import Conditions, DuoTerm, Kind, ListingState, Terms
+from medibridge.chain.deployment import LEAST_REWARD
 from medibridge.chain.events import Listed, Unlisted
 from medibridge.chain.refusals import (
+    CustodianShareTooHigh,
+    InvalidDataUse,
+    ListingNotLive,
+    NoPlaces,
     NotDeidentified,
     NotTheSeller,
     PurposeNotForSale,
+    RewardTooLow,
     SaleNotPermitted,
     WindowOutOfRange,
     ZeroPrice,
 )
-from medibridge.errors import BlockAltered, BlockMissing, NoKeyForRecord, OfferUnsound, RecordUnknown, UsageError
+from medibridge.chain.sales import ANYBODY
+from medibridge.errors import (
+    BlockAltered,
+    BlockMissing,
+    NoKeyForRecord,
+    NotEnoughFunds,
+    OfferUnsound,
+    RecordUnknown,
+    UsageError,
+)
 from medibridge.ids import Digest, RecordDescription, cid_of, subject_of
 from medibridge.sealing import documents, merkle
 from medibridge.sealing.batches import make_batch
@@ -36,7 +52,9 @@ def test_offer_lists_a_twin_when_the_patient_sells(world: World) -> None:
     assert (offer.listing.seller, offer.listing.subject) == (listed.seller, subject_of(world.patient.address))
     assert (offer.listing_id, offer.name, offer.data_class) == (listed.listing_id, listed.listing_id.hex(), LABORATORY)
     terms = offer.listing.terms
-    assert (terms.price, terms.purpose, terms.token) == (PRICE, PurposeOfUse.HRESCH, world.system.token.address)
+    assert (terms.price, terms.conditions, terms.token) == (PRICE, Conditions(), world.system.token.address)
+    assert (terms.places, terms.reward, terms.security, terms.bond) == (3, LEAST_REWARD, 0, 3 * LEAST_REWARD)
+    assert world.system.token.balance_of(world.patient.address) == MONEY - terms.bond
     market = world.system.data_sales.address
     assert offer.listing.listing_id(world.chain.chain_id(), market) == listed.listing_id
     assert world.buyer.offer(offer.name[:10]) == offer
@@ -62,7 +80,12 @@ def test_offer_refuses_when_the_record_names_the_patient(world: World) -> None:
         ({"price": 0}, ZeroPrice),
         ({"deliver_within": 60}, WindowOutOfRange),
         ({"dispute_within": DAY - 1}, WindowOutOfRange),
-        ({"purpose": PurposeOfUse.TREAT}, PurposeNotForSale),
+        ({"conditions": Conditions(PurposeOfUse.TREAT)}, PurposeNotForSale),
+        ({"conditions": Conditions(terms=frozenset({DuoTerm.GRU, DuoTerm.HMB}))}, InvalidDataUse),
+        ({"conditions": Conditions(disease=5148)}, InvalidDataUse),
+        ({"custodian_share": 5_001}, CustodianShareTooHigh),
+        ({"places": 0}, NoPlaces),
+        ({"reward": LEAST_REWARD - 1}, RewardTooLow),
         ({"price": -1}, UsageError),
         ({"price": 2**128}, UsageError),
     ],
@@ -71,6 +94,7 @@ def test_offer_refuses_when_the_terms_are_unsound(world: World, terms, error) ->
     with pytest.raises(error):
         world.patient.offer(twin_of(world), **({"price": PRICE} | terms))
     assert world.buyer.offers() == []
+    assert world.system.token.balance_of(world.patient.address) == MONEY, "no money moves for terms that are refused"
 
 
 def test_offer_by_the_hospital_needs_the_patients_consent_for_that_purpose(world: World) -> None:
@@ -83,7 +107,7 @@ def test_offer_by_the_hospital_needs_the_patients_consent_for_that_purpose(world
     world.patient.grant(world.hospital.address, frozenset({LABORATORY}), RESEARCH, until=world.now() + DAY)
     assert world.hospital.offer(twin, PRICE).seller == world.hospital.address
     with pytest.raises(SaleNotPermitted):
-        world.hospital.offer(twin, PRICE, purpose=PurposeOfUse.HMARKT)
+        world.hospital.offer(twin, PRICE, conditions=Conditions(PurposeOfUse.HMARKT))
 
 
 def test_offer_refuses_when_the_seller_could_not_deliver(world: World) -> None:
@@ -104,8 +128,59 @@ def test_unlist_ends_the_offer(world: World) -> None:
         world.second_patient.unlist(offer.listing)
     assert (caught.value.account, caught.value.seller) == (world.second_patient.address, world.patient.address)
     assert world.patient.unlist(offer.listing) == Unlisted(listed.listing_id)
-    assert world.system.data_sales.listing_state(offer.listing_id) is ListingState.WITHDRAWN
+    assert world.system.data_sales.listing_status(offer.listing_id).state is ListingState.WITHDRAWN
     assert world.buyer.offers() == []
+
+
+def test_offer_puts_in_only_what_the_bond_lacks(world: World) -> None:
+    twin, token, sales = twin_of(world), world.system.token, world.system.data_sales
+    world.patient.offer(twin, PRICE)
+    (offer,) = world.buyer.offers()
+    world.patient.unlist(offer.listing)
+    world.patient.release_bond(offer.listing)
+    assert sales.credit_of(token.address, world.patient.address) == 3 * LEAST_REWARD
+
+    world.patient.offer(twin, PRICE, places=4)
+    assert sales.credit_of(token.address, world.patient.address) == 0
+    assert token.balance_of(world.patient.address) == MONEY - 4 * LEAST_REWARD
+
+
+def test_offer_says_how_much_is_missing_when_the_bond_cannot_be_paid(world: World) -> None:
+    twin, token = twin_of(world), world.system.token
+    places = MONEY // LEAST_REWARD + 1
+    with pytest.raises(
+        NotEnoughFunds,
+        match=f"the bond is {MONEY + LEAST_REWARD} units; 0 are credited in the market and the account holds {MONEY}; "
+        f"get {LEAST_REWARD} units more",
+    ):
+        world.patient.offer(twin, PRICE, places=places)
+    assert token.balance_of(world.patient.address) == MONEY
+    assert world.buyer.offers() == []
+
+
+def test_offer_keeps_its_conditions_and_whom_it_is_reserved_for(world: World) -> None:
+    kinds = {"kinds_allowed": frozenset({Kind.BUYER}), "kinds_denied": frozenset({Kind.INSURER})}
+    conditions = Conditions(PurposeOfUse.DSRCH, frozenset({DuoTerm.DS, DuoTerm.IRB}), 5148, **kinds)
+    world.patient.offer(twin_of(world), PRICE, conditions=conditions, reserved_for=world.buyer.address)
+    (offer,) = world.buyer.offers()
+    assert (offer.listing.terms.conditions, offer.listing.terms.reserved_for) == (conditions, world.buyer.address)
+
+
+def test_change_offers_the_same_record_under_other_terms(world: World) -> None:
+    world.patient.offer(twin_of(world), PRICE)
+    (first,) = world.buyer.offers()
+    changed = world.patient.change(first.listing, replace(first.listing.terms, price=2 * PRICE, places=5))
+    (second,) = world.buyer.offers()
+    assert second.listing_id == changed.listing_id != first.listing_id
+    assert (second.listing.terms.price, second.listing.seal_id) == (2 * PRICE, first.listing.seal_id)
+    assert world.system.token.balance_of(world.patient.address) == MONEY - 5 * LEAST_REWARD
+    with pytest.raises(ListingNotLive):
+        world.patient.change(first.listing, first.listing.terms)
+    world.patient.change(second.listing, first.listing.terms)
+    (back,) = world.buyer.offers()
+    assert back.listing.terms.price == PRICE
+    states = [offered.status.state for offered in world.patient.listings()]
+    assert states == [ListingState.RELEASED, ListingState.RELEASED, ListingState.LIVE]
 
 
 @pytest.mark.parametrize("name", ["", "0x", "zz"])
@@ -125,7 +200,11 @@ def test_offers_stops_for_nobody_when_a_listing_has_a_number_without_a_name(worl
     if field == "dataClass":
         record, root, index, path = deposited_in_class_200(world, twin.description)
     raw_record = tuple(vars(record).values())
-    terms = (world.system.token.address, PRICE, purpose, 0, DAY, DAY, 0, 7)
+    market = world.system.data_sales
+    terms = Terms(world.system.token.address, PRICE, Conditions(), ANYBODY, DAY, DAY, 0, 3, LEAST_REWARD, 0, 7).as_abi()
+    terms = (*terms[:2], (purpose, *terms[2][1:]), *terms[3:])
+    world.system.token.approve(world.accounts["patient"], market.address, 3 * LEAST_REWARD)
+    market.fund(world.accounts["patient"], world.system.token.address, 3 * LEAST_REWARD)
     call = world.system.data_sales._contract.functions.list(terms, raw_record, (root, index, list(path)))
     world.chain.send(world.accounts["patient"], call)
 
@@ -194,8 +273,8 @@ def vouched_for(world: World, manifest: bytes, seal_id: bytes) -> None:
     batch = make_batch([(record, world.hospital._identity.feed_key(world.patient.address))])
     system = world.system
     system.records.deposit(world.accounts["hospital"], batch.root, 1, world.bridge.publish(batch.document))
-    terms = Terms(system.token.address, PRICE, PurposeOfUse.HRESCH, 0, DAY, DAY, 0, 1)
-    system.data_sales.offer(world.accounts["patient"], terms, record, batch.root, 0, [])
+    terms = Terms(system.token.address, PRICE, Conditions(), ANYBODY, DAY, DAY, 0, 3, LEAST_REWARD, 0, 1)
+    world.patient._list(terms, record, batch.root, 0, [])
 
 
 def sealed(world: World) -> Manifest:

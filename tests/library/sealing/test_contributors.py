@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from medibridge.errors import UsageError
 from medibridge.ids import address
-from medibridge.sealing.contributors import MAX_TOTAL, Share, ShareTree, equal_shares, verify_share
+from medibridge.sealing.contributors import MAX_TOTAL, Share, ShareTree, equal_shares, proved_subject, verify_share
 
 
 def account(number):
@@ -52,6 +52,7 @@ def test_every_share_proves_and_the_sums_are_exact(rows):
         proof = tree.proof(account(number))
         assert proof.share == part
         assert verify_share(tree.subject, tree.root, proof)
+        assert proved_subject(proof) == tree.subject
         assert account(number) not in repr(proof)
 
 
@@ -76,6 +77,7 @@ def test_no_altered_proof_verifies(rows, data):
     ]
     altered += [replace(proof, path=proof.path[:-1])] if proof.path else []
     assert not any(verify_share(tree.subject, tree.root, each) for each in altered)
+    assert tree.subject not in {proved_subject(each) for each in altered}
     assert not verify_share(bytes(32), tree.root, proof)
 
 

@@ -39,6 +39,8 @@ def test_every_key_of_an_identity_differs() -> None:
         IDENTITY.feed_key(ELSE).expose(),
         IDENTITY.purchase_secret(b""),
         IDENTITY.purchase_secret(b"1"),
+        IDENTITY.account_key(b""),
+        IDENTITY.account_key(b"1"),
         IDENTITY.journal_tag(b""),
         IDENTITY.journal_tag(b"1"),
     ]
@@ -53,6 +55,7 @@ def test_keys_come_again_from_the_seed_alone() -> None:
     assert again.class_key(1, 7).private_key() == IDENTITY.class_key(1, 7).private_key()
     assert again.feed_key(PATIENT) == IDENTITY.feed_key(PATIENT)
     assert again.purchase_secret(b"nonce") == IDENTITY.purchase_secret(b"nonce")
+    assert again.account_key(b"label") == IDENTITY.account_key(b"label")
     assert again.journal_tag(b"entry") == IDENTITY.journal_tag(b"entry")
     assert again.child(b"account") == IDENTITY.child(b"account")
 
