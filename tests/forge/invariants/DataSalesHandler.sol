@@ -1,362 +1,322 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Consents} from "../../../contracts/Consents.sol";
-import {DataSales} from "../../../contracts/DataSales.sol";
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {IConsents} from "../../../contracts/interfaces/IConsents.sol";
 import {IDataSales} from "../../../contracts/interfaces/IDataSales.sol";
-import {IInstitutions} from "../../../contracts/interfaces/IInstitutions.sol";
-import {TestDollar} from "../../../contracts/mocks/TestDollar.sol";
 import {Lane} from "../../../contracts/types/PurposeOfUse.sol";
-import {BatchProof, RecordDescription} from "../../../contracts/types/Record.sol";
-import {Listing, Order, Terms} from "../../../contracts/types/Sale.sol";
-import {VM, bounded} from "../Cheats.sol";
-import {listingOf} from "../Stage.sol";
+import {RecordDescription} from "../../../contracts/types/Record.sol";
+import {Listing, Order} from "../../../contracts/types/Sale.sol";
+import {VM} from "../Cheats.sol";
+import {Contributor, Contributors} from "../Contributors.sol";
+import {LEAST_REWARD, RESEARCH} from "../Stage.sol";
+import {Dice, diceOf} from "./Dice.sol";
+import {FickleToken, IOnTransfer} from "./FickleToken.sol";
+import {Books, Deal, Good, Ledger, Offer, WORKS} from "./Ledger.sol";
+import {Payees} from "./Payees.sol";
+import {Seal} from "./Seals.sol";
 
-/// @title Sellers, buyers and custodians at work
-/// @notice Lists, buys, delivers, settles, refunds and withdraws, while consents, standings and tokens come and go. A
-/// ledger of all orders beside the contract says what must come of it.
-contract DataSalesHandler {
-    uint256 private constant TOKENS = 2;
-    uint256 private constant BUYERS = 2;
-    uint8 private constant HRESCH = 16;
-    uint32 private constant HRESCH_BIT = uint32(1) << HRESCH;
+/// @title The market at work
+/// @notice Sellers, buyers and payees, while consents, standings and tokens come and go.
+contract DataSalesHandler is Payees, IOnTransfer {
+    bool private _inTransfer;
+    uint256 private _transferSeed;
+    address private _suspended;
 
-    /// @notice The contracts it works on.
-    struct Place {
-        IInstitutions institutions;
-        Consents consents;
-        DataSales sales;
-        TestDollar[] tokens;
+    constructor(Place memory place) Ledger(place, new FickleToken(this)) {
+        _gather();
     }
 
-    /// @notice One order, as its parties remember it.
-    struct Deal {
-        Order order;
-        Listing listing;
-        IDataSales.OrderState state;
-        uint256 deadline;
-    }
-
-    DataSales private immutable SALES;
-    Consents private immutable CONSENTS;
-    IInstitutions private immutable INSTITUTIONS;
-    address private immutable BROKER = address(0xB0);
-
-    TestDollar[] private _tokens;
-    RecordDescription[] private _records;
-    BatchProof[] private _proofs;
-    address[] private _custodians;
-    Listing[] private _listings;
-    mapping(uint256 listing => bool) private _unlisted;
-    Deal[] private _deals;
-    mapping(TestDollar token => uint256) private _unasked;
-    mapping(TestDollar token => mapping(address buyer => uint256)) private _minted;
-    uint64 private _nonce;
-
-    constructor(
-        Place memory place,
-        RecordDescription[] memory records,
-        BatchProof[] memory proofs,
-        address[] memory custodians
-    ) {
-        SALES = place.sales;
-        CONSENTS = place.consents;
-        INSTITUTIONS = place.institutions;
-        for (uint256 i = 0; i < TOKENS; ++i) {
-            _tokens.push(place.tokens[i]);
-        }
-        for (uint256 i = 0; i < records.length; ++i) {
-            _records.push(records[i]);
-            _proofs.push(proofs[i]);
-        }
-        _custodians = custodians;
-    }
-
-    /// @dev The clock stands still half of the time, or goes on by up to an hour, or up to two days.
-    modifier later(uint256 seconds_) {
-        if (seconds_ % 4 == 2) VM.warp(block.timestamp + bounded(seconds_, 1, 1 hours));
-        if (seconds_ % 4 == 3) VM.warp(block.timestamp + bounded(seconds_, 1 hours, 2 days));
-        _;
-    }
-
-    /// @notice A patient, a custodian or a broker offers a record; it works exactly when consent, standing and token allow.
-    function list(uint256 time, uint256 which, uint256 who, Terms memory terms) external later(time) {
-        which %= _records.length;
-        terms.token = _tokenOf(terms.nonce);
-        terms.priceInUnits = uint128(bounded(terms.priceInUnits, 1, 1e12));
-        terms.purpose = HRESCH;
-        terms.deliverWithin = uint32(bounded(terms.deliverWithin, 1 hours, 2 days));
-        terms.disputeWithin = uint32(bounded(terms.disputeWithin, 1 days, 4 days));
-        terms.custodianShareInBps = uint16(bounded(terms.custodianShareInBps, 0, 5_000));
-        terms.nonce = ++_nonce;
-        RecordDescription memory record = _records[which];
-        address patient = _addressOf(record.subject);
-        address seller = who % 3 == 0 ? patient : who % 3 == 1 ? record.custodian : BROKER;
-        Listing memory listing = listingOf(seller, record, terms);
-        bool due = _isForSale(listing);
-
-        VM.prank(seller);
-        try SALES.list(terms, record, _proofs[which]) {
-            VM.assertTrue(due, "listed what may be sold");
-            _listings.push(listing);
-        } catch {
-            VM.assertFalse(due, "what may be sold is listed");
+    /// @notice Puts a record on the shelf: it may be offered from now on.
+    function shelve(RecordDescription memory record, bytes32 root, Seal memory seal, Contributor[] memory contributors)
+        external
+    {
+        Good storage good = _goods.push();
+        (good.record, good.batchRoot, good.seal) = (record, root, abi.encode(seal));
+        for (uint256 i = 0; i < contributors.length; ++i) {
+            good.contributors.push(contributors[i]);
         }
     }
 
-    /// @notice A seller ends an offer.
-    function unlist(uint256 time, uint256 which) external later(time) {
-        if (_listings.length == 0) return;
-        which %= _listings.length;
-        if (_unlisted[which]) return;
-
-        VM.prank(_listings[which].seller);
-        SALES.unlist(_listings[which]);
-        _unlisted[which] = true;
-    }
-
-    /// @notice A buyer pays; it works exactly when the offer still stands.
-    function buy(uint256 time, uint256 which, uint256 who) external later(time) {
-        if (_listings.length == 0) return;
-        which = _oneOf(which, _listings.length);
-        Listing memory listing = _listings[which];
-        address buyer = buyerOf(who);
-        TestDollar token = TestDollar(address(listing.terms.token));
-        bool due = !_unlisted[which] && _isForSale(listing) && INSTITUTIONS.isInGoodStanding(buyer);
-        IDataSales.Purchase memory purchase = IDataSales.Purchase(keccak256(abi.encode(_nonce)), 0, ++_nonce);
-        token.mint(buyer, listing.terms.priceInUnits);
-        _minted[token][buyer] += listing.terms.priceInUnits;
-        VM.prank(buyer);
-        token.approve(address(SALES), listing.terms.priceInUnits);
-
-        VM.prank(buyer);
-        try SALES.buy(listing, purchase) {
-            VM.assertTrue(due, "bought what is for sale");
-            _remember(listing, buyer, purchase);
-        } catch {
-            VM.assertFalse(due, "what is for sale is bought");
+    /// @notice Somebody stops a delivery that should not come any more.
+    function stop(uint256 time, uint256 seed) external later(time) {
+        Dice memory dice = diceOf(seed);
+        (bool found, uint256 which) = _dealIn(dice, IDataSales.OrderState.Paid, false);
+        if (!found) return;
+        for (uint256 i = 0; i < _deals.length && !dice.isRare(); ++i) {
+            if (_faultOfStop(_deals[which]) == WORKS) break;
+            which = (which + 1) % _deals.length;
         }
-    }
+        Deal storage deal = _deals[which];
+        (Order memory order, Listing memory listing) = (deal.order, _offers[deal.offer].listing);
+        bytes4 expected = _faultOfStop(deal);
 
-    /// @notice A seller delivers; it works exactly before the deadline, whatever has become of consent, standing, token and
-    /// offer.
-    function deliver(uint256 time, uint256 which, bytes32 maskedKey) external later(time) {
-        if (_deals.length == 0) return;
-        Deal storage deal = _deals[_oneOf(which, _deals.length)];
-        bool due = deal.state == IDataSales.OrderState.Paid && block.timestamp < deal.deadline;
-
-        VM.prank(deal.listing.seller);
-        try SALES.deliver(deal.order, deal.listing, maskedKey) {
-            VM.assertTrue(due, "delivered in time");
-            deal.state = IDataSales.OrderState.Delivered;
-            deal.deadline = block.timestamp + deal.listing.terms.disputeWithin;
-        } catch {
-            VM.assertFalse(due, "a delivery in time works");
+        VM.prank(STRANGER);
+        try SALES.stop(order, listing) {
+            _meet(expected, WORKS);
+            deal.status.deadline = uint40(block.timestamp) + 30 minutes;
+        } catch (bytes memory reason) {
+            _meet(expected, _nameOf(reason));
         }
+        _sameDeal(which);
     }
 
-    /// @notice Anybody settles; it works exactly from the deadline of a delivered order on.
-    function settle(uint256 time, uint256 which) external later(time) {
-        if (_deals.length == 0) return;
-        Deal storage deal = _deals[_oneOf(which, _deals.length)];
-        bool due = deal.state == IDataSales.OrderState.Delivered && block.timestamp >= deal.deadline;
-
-        try SALES.settle(deal.order, deal.listing) {
-            VM.assertTrue(due, "settled after the window");
-            deal.state = IDataSales.OrderState.Settled;
-        } catch {
-            VM.assertFalse(due, "what is due settles");
-        }
+    /// @notice A patient lets a seller sell, for a while; rarely not yet.
+    function consent(uint256 time, uint256 seed) external later(time) {
+        Dice memory dice = diceOf(seed);
+        uint256 start = dice.isRare() ? block.timestamp + dice.roll(1 days) : block.timestamp;
+        _consent(patientOf(dice.roll(PATIENTS)), _granteeOf(dice), start, start + 1 + dice.roll(20 days));
     }
 
-    /// @notice Anybody refunds; it works exactly from the deadline of an undelivered order on.
-    function refund(uint256 time, uint256 which) external later(time) {
-        if (_deals.length == 0) return;
-        Deal storage deal = _deals[_oneOf(which, _deals.length)];
-        bool due = deal.state == IDataSales.OrderState.Paid && block.timestamp >= deal.deadline;
-
-        try SALES.refund(deal.order, deal.listing) {
-            VM.assertTrue(due, "refunded after the deadline");
-            deal.state = IDataSales.OrderState.Refunded;
-        } catch {
-            VM.assertFalse(due, "what is due is refunded");
-        }
-    }
-
-    /// @notice A party takes out what is credited.
-    function withdraw(uint256 time, uint256 who, uint256 which) external later(time) {
-        address[] memory accounts = parties();
-        _withdraw(accounts[who % accounts.length], _tokenOf(which));
-    }
-
-    /// @notice Somebody sends tokens unasked.
-    function sendUnasked(uint256 time, uint256 which, uint256 amountInUnits) external later(time) {
-        TestDollar token = _tokenOf(which);
-        amountInUnits = bounded(amountInUnits, 0, 1e9);
-        token.mint(address(SALES), amountInUnits);
-        _unasked[token] += amountInUnits;
-    }
-
-    /// @notice A patient lets custodian or broker sell, for a while.
-    function consent(uint256 time, uint256 which, uint40 period) external later(time) {
-        (address patient, address seller) = _pairOf(which);
-        uint40 end = uint40(block.timestamp + bounded(period, 1, 5 days));
-        bytes32 keyring = CONSENTS.keyringOf(patient);
-
-        VM.prank(patient);
-        CONSENTS.grant(IConsents.Grant(patient, seller, type(uint32).max, HRESCH_BIT, 1, end, keyring, keyring));
+    /// @notice A patient lets a seller sell until then.
+    function consentUntil(address patient, address seller, uint256 end) external {
+        _consent(patient, seller, 0, end);
     }
 
     /// @notice A patient takes a consent back.
-    function withdrawConsent(uint256 time, uint256 which) external later(time) {
-        (address patient, address seller) = _pairOf(which);
+    function withdrawConsent(uint256 time, uint256 seed) external later(time) {
+        Dice memory dice = diceOf(seed);
+        (address patient, address seller) = (patientOf(dice.roll(PATIENTS)), _granteeOf(dice));
+        (bool found, uint256 which) = _dealIn(dice, IDataSales.OrderState.Paid, false);
+        if (found && dice.roll(2) == 0) (patient, seller) = _aPatientOf(_offers[_deals[which].offer]);
+        _changedAt[patient][seller] = block.timestamp;
 
         VM.prank(patient);
         CONSENTS.revoke(IConsents.Revocation(patient, seller, Lane.ResearchAndSale, 0, 0));
     }
 
-    /// @notice An institution is suspended, more often reinstated.
-    function changeStanding(uint256 time, uint256 who, uint256 how) external later(time) {
-        address account = who % 4 < 2 ? _custodians[who % 2] : buyerOf(who);
-        bool inGoodStanding = INSTITUTIONS.isInGoodStanding(account);
-        if (inGoodStanding && how % 3 == 0) INSTITUTIONS.suspend(account);
-        if (!inGoodStanding && how % 3 != 0) INSTITUTIONS.reinstate(account);
+    /// @notice An institution is suspended, or reinstated; no more than one at a time.
+    function changeStanding(uint256 time, uint256 seed) external later(time) {
+        Dice memory dice = diceOf(seed);
+        address account = dice.roll(2) == 0 ? custodianOf(dice.roll(2)) : buyerOf(dice.roll(BUYERS));
+        if (dice.roll(2) == 0) account = _suspended;
+        if (account == address(0)) return;
+        if (_suspended != address(0)) INSTITUTIONS.reinstate(_suspended);
+        if (account != _suspended) INSTITUTIONS.suspend(account);
+        _suspended = account == _suspended ? address(0) : account;
     }
 
-    /// @notice A token is no longer allowed, more often allowed again.
-    function changeToken(uint256 time, uint256 which, uint256 how) external later(time) {
-        SALES.allowToken(_tokenOf(which), how % 3 != 0);
+    /// @notice A token is no longer allowed, or costs more; more often it is allowed again.
+    function changeToken(uint256 time, uint256 seed) external later(time) {
+        Dice memory dice = diceOf(seed);
+        uint128[4] memory rewards = [0, LEAST_REWARD, LEAST_REWARD, 2 * LEAST_REWARD];
+        IERC20 token = _tokenOf(dice);
+        bool forbidden = SALES.leastRewardOf(token) == 0;
+        SALES.allowToken(token, forbidden ? LEAST_REWARD : rewards[dice.roll(4)]);
     }
 
-    /// @notice Time passes, and a stranger closes every order by what time alone allows; then everybody withdraws.
+    /// @notice The fickle token changes its mind: behaves, or not; blocks somebody; takes something away.
+    function changeMood(uint256 time, uint256 seed) external later(time) {
+        Dice memory dice = diceOf(seed);
+        FickleToken.Mood mood = FickleToken.Mood(dice.roll(2) == 0 ? dice.roll(3) : dice.roll(8));
+        address blocked = dice.roll(4) == 0 ? _accountOf(dice) : address(0);
+        if (dice.isRare()) blocked = address(SALES);
+        FICKLE.turn(mood, blocked);
+        _transferSeed = dice.left;
+        if (!dice.isRare()) return;
+        uint256 amountInUnits = dice.roll(1 + FICKLE.balanceOf(address(SALES)));
+        FICKLE.shrink(address(SALES), amountInUnits);
+        _books[FICKLE].shrunk += amountInUnits;
+    }
+
+    /// @notice Somebody sends tokens unasked.
+    function sendUnasked(uint256 time, uint256 seed) external later(time) {
+        Dice memory dice = diceOf(seed);
+        (IERC20 token, uint256 amountInUnits) = (_tokenOf(dice), dice.roll(1e9));
+        _mint(token, address(SALES), amountInUnits);
+        _books[token].unasked += amountInUnits;
+    }
+
+    /// @inheritdoc IOnTransfer
+    function onTransfer() external {
+        VM.assertTrue(msg.sender == address(FICKLE), "the fickle token alone");
+        if (_inTransfer) return;
+        _inTransfer = true;
+        Dice memory dice = diceOf(_transferSeed);
+        _transferSeed = dice.left;
+        _anything(dice);
+        _inTransfer = false;
+    }
+
+    /// @notice Every buyer who was cheated, and is in time, proves it.
+    function proveEverything() external {
+        for (uint256 i = 0; i < _deals.length; ++i) {
+            IDataSales.OrderStatus memory status = _deals[i].status;
+            bool inTime = status.state == IDataSales.OrderState.Delivered && block.timestamp < status.deadline;
+            if (inTime && _isCheated(_deals[i])) _proveFraud(i);
+        }
+    }
+
+    /// @notice Time passes. Strangers close every order, have all paid out and all bonds released; sellers end their
+    /// offers; everybody withdraws. Nobody needs anybody else for what is his.
     function closeEverything() external {
+        VM.warp(block.timestamp + 40 days);
         for (uint256 i = 0; i < _deals.length; ++i) {
-            Deal storage deal = _deals[i];
-            if (block.timestamp < deal.deadline) VM.warp(deal.deadline);
-            if (deal.state == IDataSales.OrderState.Paid) SALES.refund(deal.order, deal.listing);
-            if (deal.state == IDataSales.OrderState.Delivered) SALES.settle(deal.order, deal.listing);
+            if (_deals[i].status.state == IDataSales.OrderState.Paid) _refund(i, WORKS);
+            if (_deals[i].status.state == IDataSales.OrderState.Delivered) _settle(i, WORKS);
         }
-        address[] memory accounts = parties();
-        for (uint256 i = 0; i < accounts.length * TOKENS; ++i) {
-            _withdraw(accounts[i / TOKENS], _tokenOf(i));
+        VM.warp(block.timestamp + CLAIM_PERIOD);
+        for (uint256 i = 0; i < _offers.length; ++i) {
+            _closeOffer(i);
+        }
+        for (uint256 i = 0; i < 2; ++i) {
+            _withdrawAll(_tokens[i]);
+        }
+        FICKLE.turn(FickleToken.Mood.Honest, address(0));
+        if (_books[FICKLE].shrunk == 0) _withdrawAll(FICKLE);
+    }
+
+    /// @notice When all is closed nothing stays behind but what came unasked, and less than a unit for each contributor.
+    function requireEmpty() external view {
+        for (uint256 i = 0; i < _tokens.length; ++i) {
+            Books storage books = _books[_tokens[i]];
+            VM.assertEq(books.escrow, 0, "no order is open");
+            VM.assertEq(books.bonds, 0, "no bond stays");
+            if (books.shrunk != 0) continue;
+            VM.assertEq(books.credits, 0, "no credit stays");
+            VM.assertLe(books.gathered, _mostDustOf(_tokens[i]), "dust, less than a unit for each contributor");
+            VM.assertEq(
+                _tokens[i].balanceOf(address(SALES)), books.gathered + books.unasked, "nothing else stays behind"
+            );
         }
     }
 
-    /// @notice The prices of the orders that are open.
-    function escrowOf(TestDollar token) external view returns (uint256 amountInUnits) {
+    /// @notice Counts everything anew, from the first order to the last credit.
+    function audit() external view {
+        uint256[] memory escrow = new uint256[](_offers.length);
+        uint256[] memory open = new uint256[](_offers.length);
         for (uint256 i = 0; i < _deals.length; ++i) {
-            Deal storage deal = _deals[i];
-            bool open = deal.state == IDataSales.OrderState.Paid || deal.state == IDataSales.OrderState.Delivered;
-            if (open && address(deal.listing.terms.token) == address(token)) amountInUnits += deal.order.priceInUnits;
+            _sameDeal(i);
+            IDataSales.OrderState state = _deals[i].status.state;
+            if (state == IDataSales.OrderState.Disputed) {
+                VM.assertTrue(_isCheated(_deals[i]), "only a cheating seller lost a dispute");
+            }
+            if (state != IDataSales.OrderState.Paid && state != IDataSales.OrderState.Delivered) continue;
+            open[_deals[i].offer] += 1;
+            escrow[_deals[i].offer] += _deals[i].order.priceInUnits;
+        }
+        for (uint256 i = 0; i < _offers.length; ++i) {
+            _sameOffer(i);
+            VM.assertEq(_offers[i].status.open, open[i], "open orders are counted");
+            VM.assertLe(open[i], _offers[i].status.places, "never sold beyond the places");
+            VM.assertLe(_claimedOf(i), _accruedOf(i), "claims never exceed what came in");
+            if (!_isDataset(_offers[i])) continue;
+            address nobody = address(uint160(uint256(_offers[i].listing.subject)));
+            VM.assertEq(SALES.creditOf(_offers[i].listing.terms.token, nobody), 0, "a tree is nobody's account");
+        }
+        for (uint256 i = 0; i < _tokens.length; ++i) {
+            _auditToken(_tokens[i], escrow);
         }
     }
 
-    /// @notice What an account ends up with when every order is closed: a buyer's money less what was delivered, and
-    /// everyone's part of it.
-    function dueTo(TestDollar token, address account) external view returns (uint256 amountInUnits) {
-        (uint256 feeInBps, address treasury) = SALES.fee();
-        amountInUnits = _minted[token][account];
-        for (uint256 i = 0; i < _deals.length; ++i) {
-            Deal storage deal = _deals[i];
-            bool delivered =
-                deal.state == IDataSales.OrderState.Delivered || deal.state == IDataSales.OrderState.Settled;
-            if (!delivered || address(deal.listing.terms.token) != address(token)) continue;
-            uint256 price = deal.order.priceInUnits;
-            uint256 fee = price * feeInBps / 10_000;
-            uint256 share = (price - fee) * deal.listing.terms.custodianShareInBps / 10_000;
-            if (account == deal.order.buyer) amountInUnits -= price;
-            if (account == treasury) amountInUnits += fee;
-            if (account == deal.listing.custodian) amountInUnits += share;
-            if (account == _addressOf(deal.listing.subject)) amountInUnits += price - fee - share;
+    function _auditToken(IERC20 token, uint256[] memory escrow) private view {
+        Books memory sum;
+        for (uint256 i = 0; i < _offers.length; ++i) {
+            if (!_isSame(_offers[i].listing.terms.token, token)) continue;
+            sum.escrow += escrow[i];
+            sum.bonds += _bondOf(_offers[i]);
+            sum.gathered += _leftOf(i);
+        }
+        for (uint256 i = 0; i < _accounts.length; ++i) {
+            sum.credits += SALES.creditOf(token, _accounts[i]);
+        }
+        Books storage books = _books[token];
+        VM.assertEq(books.escrow, sum.escrow, "the escrow is the price of every open order");
+        VM.assertEq(books.bonds, sum.bonds, "the bonds are a reward for each place, and what security is not lost");
+        VM.assertEq(books.gathered, sum.gathered, "what gathered is what was sold and neither distributed nor claimed");
+        VM.assertEq(books.credits, sum.credits, "the credits are all that is credited and not withdrawn");
+    }
+
+    function _closeOffer(uint256 which) private {
+        Offer storage offer = _offers[which];
+        if (offer.status.state == IDataSales.ListingState.Live) {
+            Listing memory listing = offer.listing;
+            VM.prank(listing.seller);
+            SALES.unlist(listing);
+            offer.status.state = IDataSales.ListingState.Withdrawn;
+        }
+        if (offer.status.state != IDataSales.ListingState.Released) {
+            _releaseBond(which);
+            VM.assertTrue(offer.status.state == IDataSales.ListingState.Released, "the bond comes back");
+        }
+        if (offer.status.sold == 0) return;
+        if (offer.status.sold != offer.status.distributed) _distribute(which);
+        Contributor[] memory all = _goods[offer.good].contributors;
+        for (uint256 i = 0; i < all.length; ++i) {
+            bytes4 expected = _faultOfClaim(which, i);
+            if (expected == WORKS) {
+                _claim(which, i, Contributors.shareOf(all[i]), Contributors.proofOf(all, i), WORKS);
+            }
         }
     }
 
-    /// @notice The tokens in use.
-    function tokens() external view returns (TestDollar[] memory) {
-        return _tokens;
-    }
-
-    /// @notice What was sent to the market without a call.
-    function unaskedOf(TestDollar token) external view returns (uint256) {
-        return _unasked[token];
-    }
-
-    /// @notice Whether the contract holds every order in the state that its parties remember.
-    function remembersEveryOrder() external view returns (bool) {
-        for (uint256 i = 0; i < _deals.length; ++i) {
-            IDataSales.OrderStatus memory status = SALES.orderStatusOf(_deals[i].order.orderIdOf(address(SALES)));
-            if (status.state != _deals[i].state || status.deadline != _deals[i].deadline) return false;
-        }
-        return true;
-    }
-
-    /// @notice Everybody who may ever be credited.
-    function parties() public view returns (address[] memory accounts) {
-        (, address treasury) = SALES.fee();
-        accounts = new address[](2 + BUYERS + 2 * _custodians.length);
-        accounts[0] = treasury;
-        accounts[1] = BROKER;
-        for (uint256 i = 0; i < BUYERS; ++i) {
-            accounts[2 + i] = buyerOf(i);
-        }
-        for (uint256 i = 0; i < _custodians.length; ++i) {
-            accounts[2 + BUYERS + 2 * i] = _custodians[i];
-            accounts[3 + BUYERS + 2 * i] = _addressOf(_records[i].subject);
+    function _withdrawAll(IERC20 token) private {
+        for (uint256 i = 0; i < _accounts.length; ++i) {
+            if (_credit[token][_accounts[i]] != 0) _withdraw(token, _accounts[i], _accounts[i]);
         }
     }
 
-    /// @notice A buyer.
-    function buyerOf(uint256 seed) public pure returns (address) {
-        return address(uint160(0xBB01 + seed % BUYERS));
+    function _consent(address patient, address seller, uint256 start, uint256 end) private {
+        bytes32 keyring = CONSENTS.keyringOf(patient);
+        _changedAt[patient][seller] = block.timestamp;
+
+        VM.prank(patient);
+        CONSENTS.grant(
+            IConsents.Grant(
+                patient, seller, type(uint32).max, uint32(1) << RESEARCH, uint40(start), uint40(end), keyring, keyring
+            )
+        );
     }
 
-    function _remember(Listing memory listing, address buyer, IDataSales.Purchase memory purchase) private {
-        Deal storage deal = _deals.push();
-        deal.listing = listing;
-        deal.order = Order({
-            listingId: listing.listingIdOf(address(SALES)),
-            buyer: buyer,
-            commitment: purchase.commitment,
-            priceInUnits: listing.terms.priceInUnits,
-            nonce: purchase.nonce
-        });
-        deal.state = IDataSales.OrderState.Paid;
-        deal.deadline = block.timestamp + listing.terms.deliverWithin;
+    function _faultOfStop(Deal storage deal) private view returns (bytes4) {
+        Offer storage offer = _offers[deal.offer];
+        if (deal.status.state != IDataSales.OrderState.Paid) return IDataSales.OrderStateIsNot.selector;
+        IDataSales.ListingState state = offer.status.state;
+        bool ground = state == IDataSales.ListingState.Frozen || state == IDataSales.ListingState.Forfeited
+            || !INSTITUTIONS.isInGoodStanding(offer.listing.custodian)
+            || !INSTITUTIONS.isInGoodStanding(deal.order.buyer) || !_subjectConsents(offer.listing);
+        if (!ground) return IDataSales.NoGroundToStop.selector;
+        bool early = block.timestamp + 30 minutes < deal.status.deadline;
+        return early ? WORKS : IDataSales.EndsSoonAnyway.selector;
     }
 
-    function _withdraw(address account, TestDollar token) private {
-        uint256 credit = SALES.creditOf(token, account);
-        if (credit == 0) return;
-        uint256 before = token.balanceOf(account);
-
-        VM.prank(account);
-        SALES.withdraw(token, account);
-        VM.assertEq(token.balanceOf(account), before + credit, "all of the credit arrives");
+    function _aPatientOf(Offer storage offer) private view returns (address patient, address seller) {
+        seller = offer.listing.seller;
+        if (_isDataset(offer)) return (_goods[offer.good].contributors[0].patient, seller);
+        return (address(uint160(uint256(offer.listing.subject))), seller);
     }
 
-    function _isForSale(Listing memory listing) private view returns (bool) {
-        address patient = _addressOf(listing.subject);
-        bool agreed = listing.seller == patient
-            || CONSENTS.permits(patient, listing.seller, listing.dataClass, HRESCH) == IConsents.Decision.Permitted;
-        return agreed && SALES.isTokenAllowed(listing.terms.token) && INSTITUTIONS.isInGoodStanding(listing.custodian);
+    function _granteeOf(Dice memory dice) private pure returns (address) {
+        uint256 which = dice.roll(3);
+        return which == 2 ? BROKER : custodianOf(which);
     }
 
-    function _pairOf(uint256 which) private view returns (address patient, address seller) {
-        RecordDescription storage record = _records[(which >> 1) % _records.length];
-        return (_addressOf(record.subject), which % 2 == 0 ? record.custodian : BROKER);
+    function _accruedOf(uint256 which) private view returns (uint256) {
+        (,, uint256 patients) = _partsOf(_offers[which].listing);
+        return _offers[which].status.sold * patients;
     }
 
-    function _tokenOf(uint256 seed) private view returns (TestDollar) {
-        return _tokens[seed % TOKENS];
+    function _claimedOf(uint256 which) private view returns (uint256 inUnits) {
+        for (uint256 i = 0; i < _goods[_offers[which].good].contributors.length; ++i) {
+            inUnits += _claimed[which][i];
+        }
     }
 
-    /// @dev Every other time one of the newest three, which are more often still open.
-    function _oneOf(uint256 which, uint256 count) private pure returns (uint256) {
-        return which % 2 == 0 && count > 3 ? count - 1 - (which >> 1) % 3 : (which >> 1) % count;
+    /// @dev What was sold and neither distributed nor claimed.
+    function _leftOf(uint256 which) private view returns (uint256) {
+        IDataSales.ListingStatus storage status = _offers[which].status;
+        uint256 undistributed = status.sold - status.distributed;
+        if (!_isDataset(_offers[which])) return undistributed * _offers[which].listing.terms.priceInUnits;
+        (uint256 fee, uint256 custodian,) = _partsOf(_offers[which].listing);
+        return undistributed * (fee + custodian) + _accruedOf(which) - _claimedOf(which);
     }
 
-    function _addressOf(bytes32 subject) private pure returns (address) {
-        return address(uint160(uint256(subject)));
+    function _mostDustOf(IERC20 token) private view returns (uint256 inUnits) {
+        for (uint256 i = 0; i < _offers.length; ++i) {
+            uint256 contributors = _goods[_offers[i].good].contributors.length;
+            bool counts =
+                _isSame(_offers[i].listing.terms.token, token) && contributors != 0 && _offers[i].status.sold != 0;
+            if (counts) inUnits += contributors - 1;
+        }
     }
 }
