@@ -16,7 +16,26 @@ from medibridge.ids import PurposeOfUse
 __all__ = ["Conditions", "DuoTerm", "Research", "Use", "UseDecision"]
 
 
-class DuoTerm(enum.Enum):
+class _DuoEntity(enum.Enum):
+    """A term of the ontology; the value is its bit in the contract, its DUO number and what it says."""
+
+    @property
+    def bit(self) -> int:
+        """The term as a one-bit mask."""
+        return 1 << int(self.value[0])
+
+    @property
+    def code(self) -> str:
+        """The ontology's identifier, such as ``DUO:0000042``."""
+        return f"DUO:{self.value[1]:07}"
+
+    @property
+    def label(self) -> str:
+        """What it says."""
+        return str(self.value[2])
+
+
+class DuoTerm(_DuoEntity):
     """A permission (the first five) or a modifier; the value is its bit, its DUO number and what it says."""
 
     NRES = (0, 4, "no restriction")
@@ -43,23 +62,8 @@ class DuoTerm(enum.Enum):
     NPU = (24, 45, "not-for-profit organisation use only")
     NCU = (25, 46, "non-commercial use only")
 
-    @property
-    def bit(self) -> int:
-        """The term as a one-bit mask."""
-        return 1 << self.value[0]
 
-    @property
-    def code(self) -> str:
-        """The ontology's identifier, such as ``DUO:0000042``."""
-        return f"DUO:{self.value[1]:07}"
-
-    @property
-    def label(self) -> str:
-        """What it says."""
-        return self.value[2]
-
-
-class Research(enum.Enum):
+class Research(_DuoEntity):
     """A kind of investigation; the value is its bit, its DUO number and what it says."""
 
     CONTROL = (0, 36, "research control")
@@ -72,21 +76,6 @@ class Research(enum.Enum):
     GENETIC = (7, 38, "genetic research")
     DRUG_DEVELOPMENT = (8, 39, "drug development research")
     DISEASE = (9, 40, "disease category research")
-
-    @property
-    def bit(self) -> int:
-        """The kind as a one-bit mask."""
-        return 1 << self.value[0]
-
-    @property
-    def code(self) -> str:
-        """The ontology's identifier, such as ``DUO:0000037``."""
-        return f"DUO:{self.value[1]:07}"
-
-    @property
-    def label(self) -> str:
-        """What it says."""
-        return self.value[2]
 
 
 class UseDecision(enum.IntEnum):

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from medibridge.cli.amounts import in_words, moment, seconds_in
-from medibridge.cli.arguments import classes_in
+from medibridge.cli.arguments import DeliverWithinOption, DisputeWithinOption, ShareOption, classes_in
 from medibridge.cli.data_use import (
     BuyersOption,
     DiseaseOption,
@@ -165,15 +165,9 @@ def answer(
     disease: DiseaseOption = 0,
     buyers: BuyersOption = "",
     not_buyers: NotBuyersOption = "",
-    share: Annotated[
-        int, typer.Option("--share", metavar="BPS", help="Your part of what remains after the fee: 2000 is a fifth.")
-    ] = 2_000,
-    deliver_within: Annotated[
-        str, typer.Option("--deliver-within", metavar="STRETCH", help="How long you have to deliver.")
-    ] = "1d",
-    dispute_within: Annotated[
-        str, typer.Option("--dispute-within", metavar="STRETCH", help="How long the buyer may complain; a day or more.")
-    ] = "1d",
+    share: ShareOption = 2_000,
+    deliver_within: DeliverWithinOption = "1d",
+    dispute_within: DisputeWithinOption = "1d",
 ) -> None:
     """Answer a request with a dataset of patients who offered: seal, deposit, list for that buyer, answer.
 

@@ -14,9 +14,12 @@ from medibridge.ids import DataClass, Lane, PurposeOfUse
 
 __all__ = [
     "AttachmentsOption",
+    "DeliverWithinOption",
+    "DisputeWithinOption",
     "Output",
     "PatientOption",
     "RecordName",
+    "ShareOption",
     "classes_in",
     "kind_in",
     "lane_in",
@@ -33,6 +36,15 @@ Output = Annotated[
 AttachmentsOption = Annotated[
     Path | None,
     typer.Option("--attachments", metavar="DIR", help="Keep the record's images and other attachments there."),
+]
+ShareOption = Annotated[
+    int, typer.Option("--share", metavar="BPS", help="Your part of what remains after the fee: 2000 is a fifth.")
+]
+DeliverWithinOption = Annotated[
+    str, typer.Option("--deliver-within", metavar="STRETCH", help="How long you have to deliver.")
+]
+DisputeWithinOption = Annotated[
+    str, typer.Option("--dispute-within", metavar="STRETCH", help="How long the buyer may complain; a day or more.")
 ]
 PatientOption = Annotated[
     str, typer.Option("--patient", metavar="ACCOUNT", help="The patient: an address, or one of your keys.")

@@ -10,6 +10,7 @@ import typer
 
 from medibridge.chain.sales import ANYBODY
 from medibridge.cli.amounts import decimal_text, in_words, seconds_in, units_in
+from medibridge.cli.arguments import DeliverWithinOption, DisputeWithinOption, ShareOption
 from medibridge.cli.contributions import contributor, read_share
 from medibridge.cli.data_use import (
     BuyersOption,
@@ -54,15 +55,9 @@ def offer(
     disease: DiseaseOption = 0,
     buyers: BuyersOption = "",
     not_buyers: NotBuyersOption = "",
-    share: Annotated[
-        int, typer.Option("--share", metavar="BPS", help="Your part of what remains after the fee: 2000 is a fifth.")
-    ] = 2_000,
-    deliver_within: Annotated[
-        str, typer.Option("--deliver-within", metavar="STRETCH", help="How long you have to deliver.")
-    ] = "1d",
-    dispute_within: Annotated[
-        str, typer.Option("--dispute-within", metavar="STRETCH", help="How long the buyer may complain; a day or more.")
-    ] = "1d",
+    share: ShareOption = 2_000,
+    deliver_within: DeliverWithinOption = "1d",
+    dispute_within: DisputeWithinOption = "1d",
 ) -> None:
     """Offer a sealed dataset for sale. It is read back and checked once more, and deposited where it is not yet.
 

@@ -9,7 +9,17 @@ import typer
 
 from medibridge.chain import Conditions, Consent, Decision
 from medibridge.cli.amounts import decimal_text, in_words, moment, seconds_in, units_in
-from medibridge.cli.arguments import AttachmentsOption, Output, RecordName, classes_in, lane_in, purpose_in, purposes_in
+from medibridge.cli.arguments import (
+    AttachmentsOption,
+    DeliverWithinOption,
+    DisputeWithinOption,
+    Output,
+    RecordName,
+    classes_in,
+    lane_in,
+    purpose_in,
+    purposes_in,
+)
 from medibridge.cli.contributions import add_contributions
 from medibridge.cli.options import command, group
 from medibridge.cli.records import SHORT, hand_over, list_records
@@ -190,12 +200,8 @@ def offer(
     purpose: Annotated[
         str, typer.Option("--purpose", metavar="PURPOSE", help="What it may be used for: HRESCH, DSRCH, HMARKT …")
     ] = "HRESCH",
-    deliver_within: Annotated[
-        str, typer.Option("--deliver-within", metavar="STRETCH", help="How long you have to deliver.")
-    ] = "1d",
-    dispute_within: Annotated[
-        str, typer.Option("--dispute-within", metavar="STRETCH", help="How long the buyer may complain; a day or more.")
-    ] = "1d",
+    deliver_within: DeliverWithinOption = "1d",
+    dispute_within: DisputeWithinOption = "1d",
 ) -> None:
     """Offer a de-identified record for sale.
 

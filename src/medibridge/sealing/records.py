@@ -216,7 +216,7 @@ class SealedRecord:
 
 @dataclass(frozen=True)
 class WrongKey:
-    """The key of chunk `index` is not that of its ``keyHash``: provable without showing any plaintext."""
+    """The key of chunk `index` is not that of its ``keyHash``. Proving it publishes the delivered key and what it opens."""
 
     index: int
 
@@ -355,8 +355,8 @@ def check_ciphertext(manifest: Manifest, fetch: Fetch) -> None:
 def find_fault(manifest: Manifest, key: RecordKey, fetch: Fetch) -> WrongKey | WrongChunk | None:
     """What a seller did wrong with the key that he delivered, as the contract would judge it; ``None`` if nothing.
 
-    Wrong keys are looked for first, in all chunks: proving one publishes no plaintext. The padding is
-    not judged: the contract knows nothing of it.
+    Wrong keys are looked for first, in all chunks: where the key opens nothing, proving that publishes nothing. The
+    padding is not judged: the contract knows nothing of it.
     Raises `RecordAltered` where fetched bytes are not those that the seal names: no fault of the key's.
     """
     secret = key.expose()
