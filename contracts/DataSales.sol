@@ -28,6 +28,7 @@ contract DataSales is IDataSales, Payouts, AccessManaged {
     uint256 private constant DELIVERY_ON_ITS_WAY = 30 minutes;
     uint256 private constant CLAIM_PERIOD = 7 days;
     uint256 private constant PATIENT_PART_OF_SECURITY = 10;
+    uint256 private constant CHANGE_UNSEEN = 30 minutes;
 
     bytes1 private constant MASK_TAG = 0x08;
     bytes1 private constant COMMITMENT_TAG = 0x0a;
@@ -243,7 +244,8 @@ contract DataSales is IDataSales, Payouts, AccessManaged {
         ListingStatus storage status = _listings[listingId];
         (ListingState state, uint40 listedAt) = (status.state, status.listedAt);
         uint40 changedAt = CONSENTS.consentOf(patient, listing.seller, Lane.ResearchAndSale).changedAt;
-        bool forfeited = changedAt < listedAt && _decisionOf(patient, listing, listedAt) != IConsents.Decision.Permitted;
+        bool forfeited = changedAt + CHANGE_UNSEEN < listedAt
+            && _decisionOf(patient, listing, listedAt) != IConsents.Decision.Permitted;
         bool changes = state == ListingState.Live || state == ListingState.Withdrawn
             || (state == ListingState.Frozen && forfeited);
         require(changes, NothingToFreeze(listingId, state));
@@ -443,7 +445,8 @@ contract DataSales is IDataSales, Payouts, AccessManaged {
         IERC20 token = listing.terms.token;
         require(_leastRewards[token] != 0, TokenNotAllowed(token));
         address reservedFor = listing.terms.reservedFor;
-        require(reservedFor == address(0) || reservedFor == buyer, ReservedFor(reservedFor, buyer));
+        bool mayBuy = reservedFor == address(0) || reservedFor == buyer || reservedFor == msg.sender;
+        require(mayBuy, ReservedFor(reservedFor, buyer));
         IInstitutions.Institution memory institution = INSTITUTIONS.institutionOf(buyer);
         require(institution.standing == IInstitutions.Standing.Good, BuyerNotInGoodStanding(buyer));
         UseDecision decision = DataUse.decide(listing.terms.conditions, use, uint8(institution.kind));

@@ -22,6 +22,7 @@ contract Requests is IRequests, StandingOffers {
     using SafeERC20 for IERC20;
 
     uint256 private constant LONGEST = 365 days;
+    uint256 private constant TAKE_WITHIN = 7 days;
 
     IInstitutions private immutable INSTITUTIONS;
     IConsents private immutable CONSENTS;
@@ -67,7 +68,7 @@ contract Requests is IRequests, StandingOffers {
 
         _requests[requestId].joined += uint32(joiners.length);
         _answers[requestId][listingId] = joiners.length;
-        _join(requestId, listingId, listing, joiners);
+        _join(requestId, listingId, listing, joiners, uint8(INSTITUTIONS.institutionOf(request.buyer).kind));
         emit Answered(requestId, listingId, msg.sender, joiners.length);
     }
 
@@ -77,6 +78,8 @@ contract Requests is IRequests, StandingOffers {
     {
         RequestId requestId = _requireOpen(request);
         require(msg.sender == request.buyer, NotTheAsker(msg.sender, request.buyer));
+        uint256 end = request.until + TAKE_WITHIN;
+        require(block.timestamp < end, RequestEnded(requestId, end, block.timestamp));
         require(listings.length == purchases.length, PurchasesMissing(listings.length, purchases.length));
         uint256 patients = 0;
         for (uint256 i = 0; i < listings.length; ++i) {
@@ -137,10 +140,13 @@ contract Requests is IRequests, StandingOffers {
     }
 
     /// @dev Uses every offer, and rebuilds the dataset's tree of contributors out of them.
-    function _join(RequestId requestId, ListingId listingId, Listing memory listing, Joiner[] calldata joiners)
-        private
-    {
-        uint8 kind = uint8(INSTITUTIONS.institutionOf(listing.terms.reservedFor).kind);
+    function _join(
+        RequestId requestId,
+        ListingId listingId,
+        Listing memory listing,
+        Joiner[] calldata joiners,
+        uint8 kind
+    ) private {
         uint256 patientInUnits = DATA_SALES.partsOf(listing).patientsInUnits / joiners.length;
         bytes32[] memory leaves = new bytes32[](joiners.length);
         uint128[] memory shares = new uint128[](joiners.length);
@@ -182,7 +188,7 @@ contract Requests is IRequests, StandingOffers {
             state == IDataSales.ListingState.Live && msg.sender == listing.seller,
             ListingNotOffered(listingId, state, listing.seller)
         );
-        bool answers = listing.terms.reservedFor == request.buyer
+        bool answers = listing.terms.reservedFor == address(this)
             && address(listing.terms.token) == address(request.token)
             && (uint256(1) << listing.dataClass) & request.classes != 0;
         require(answers, ListingDoesNotAnswer(requestId, listingId));

@@ -396,8 +396,9 @@ interface IDataSales is IPayouts {
     function refund(Order calldata order, Listing calldata listing) external;
 
     /// @notice Freezes the listing of a dataset one of whose patients does not consent to its sale. Anybody who can open
-    /// the hidden leaf may call it. Where the consent had not changed since before the listing and did not permit it, the
-    /// security is lost: a tenth is credited to the patient, the rest to the treasury.
+    /// the hidden leaf may call it. Where the consent had not changed since half an hour before the listing and did not
+    /// permit it, the security is lost: a tenth is credited to the patient, the rest to the treasury. A change closer to
+    /// the listing may have overtaken it on its way, unseen by an honest seller.
     /// *Warning*: shows that the patient stands in this dataset.
     /// @param patient Who does not consent.
     /// @param salt Opens the hidden leaf: hidden = H(0x0e ‖ salt ‖ patient).

@@ -12,7 +12,7 @@ import {StandingOffer} from "../types/StandingOffer.sol";
 /// @title Demand first: a buyer asks, custodians answer with patients who offered
 /// @notice A request settles with at least so many distinct, consenting patients, or not at all (all or k). The budget
 /// waits here; what is bought becomes an ordinary order of {IDataSales}, with all that protects it there.
-/// An answer is a dataset that its custodian listed there for this buyer alone. This contract rebuilds the tree of its
+/// An answer is a dataset that its custodian listed there for this contract alone, so that it is bought by {take} only. This contract rebuilds the tree of its
 /// contributors out of the offers, so that exactly these patients are paid, each the same.
 interface IRequests is IStandingOffers {
     /// @notice Where a request stands. The last two are final: bought, or the budget went back.
@@ -79,8 +79,8 @@ interface IRequests is IStandingOffers {
     /// @notice The request is not open; look it up.
     error RequestNotOpen(RequestId requestId, RequestState state);
 
-    /// @notice Nobody joins after the end of a request.
-    error RequestEnded(RequestId requestId, uint40 until, uint256 blockTime);
+    /// @notice Nobody joins after the end of a request, and nothing is taken seven days after it.
+    error RequestEnded(RequestId requestId, uint256 until, uint256 blockTime);
 
     /// @notice The budget waits until the end of the request.
     error RequestStillOpen(RequestId requestId, uint40 until, uint256 blockTime);
@@ -91,7 +91,7 @@ interface IRequests is IStandingOffers {
     /// @notice Only the seller of a live listing answers with it.
     error ListingNotOffered(ListingId listingId, IDataSales.ListingState state, address seller);
 
-    /// @notice The listing is not kept for the buyer, in the token and of a class that is asked for.
+    /// @notice The listing is not kept for this contract, in the token and of a class that is asked for.
     error ListingDoesNotAnswer(RequestId requestId, ListingId listingId);
 
     /// @notice The terms do not permit the use that the request states.
@@ -134,7 +134,7 @@ interface IRequests is IStandingOffers {
     /// @dev Reverts with {NotTheAsker}, {AskerNotInGoodStanding}, {InvalidRequest}, {RequestExists} or {BudgetIncomplete}.
     function ask(Request calldata request) external returns (RequestId);
 
-    /// @notice Answers with a dataset that the caller listed for the buyer: one standing offer for each contributor, in the
+    /// @notice Answers with a dataset that the caller listed for this contract: one standing offer for each contributor, in the
     /// order of the tree's leaves. Each counts as used once, whether or not the answer is taken. A seller who withdraws the
     /// listing takes the answer back; its patients may join anew.
     /// @dev Reverts with {RequestNotOpen}, {RequestEnded}, {ListingNotOffered}, {ListingDoesNotAnswer},
@@ -143,10 +143,12 @@ interface IRequests is IStandingOffers {
     function answer(Request calldata request, Listing calldata listing, Joiner[] calldata joiners) external;
 
     /// @notice Buys answers with at least the fewest patients, all in one; the rest of the budget goes back to the buyer.
-    /// The buyer has allowed this contract as an agent in {IDataSales}, and has inspected every dataset.
+    /// The buyer has allowed this contract as an agent in {IDataSales}, and has inspected every dataset; seven days after
+    /// the end of the request it is too late. *Note*: patients consented when they joined. Who changed his mind since
+    /// takes the consent back and freezes the listing, which ends the answer.
     /// @param listings Answers, each at most once.
     /// @param purchases One for each, in the same order, for the use that the request states.
-    /// @dev Reverts with {NotTheAsker}, {RequestNotOpen}, {PurchasesMissing}, {NotAnAnswer}, {UseIsNotAsRequested},
+    /// @dev Reverts with {NotTheAsker}, {RequestNotOpen}, {RequestEnded}, {PurchasesMissing}, {NotAnAnswer}, {UseIsNotAsRequested},
     /// {TooFewPatients}, {TooManyPatients}, {BudgetExceeded}, or as {IDataSales.buyFor}.
     function take(Request calldata request, Listing[] calldata listings, IDataSales.Purchase[] calldata purchases)
         external;

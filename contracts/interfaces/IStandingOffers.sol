@@ -6,7 +6,7 @@ import {StandingOffer} from "../types/StandingOffer.sol";
 /// @title What patients offer once, for many buyers
 /// @notice A patient signs one message; custodians fill requests with it as often as it says. It adds to the consent and
 /// never replaces it: where the consent ends, the offer is dead too. Cancelling takes effect at once, one offer or all
-/// below a number.
+/// below a number; an answer that used it before is ended by freezing its listing.
 /// *Warning*: using an offer shows the patient's account, and that it is paid at the payout account.
 interface IStandingOffers {
     /// @notice Why an offer does not fit.

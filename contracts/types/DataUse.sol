@@ -70,6 +70,7 @@ library DataUse {
     uint32 internal constant MODIFIERS = 0x03ffff00;
     uint32 internal constant TO_ACCEPT = MODIFIERS & ~(NMDS | GSO | CC | NPOA);
 
+    uint32 internal constant KINDS_OF_RESEARCH = 1 << 10;
     uint32 internal constant METHODS = 1 << 1;
     uint32 internal constant ANCESTRY = 1 << 3;
     uint32 internal constant GENETIC = 1 << 7;
@@ -102,6 +103,7 @@ library DataUse {
 
     /// @dev The permission alone. Health, medical and biomedical research is not about ancestry.
     function _permitsResearch(uint32 terms, uint32 research) private pure returns (bool) {
+        if (research >= KINDS_OF_RESEARCH) return false;
         if (terms & NRES != 0) return true;
         if (terms & POA != 0) return research == ANCESTRY;
         return research != 0 && (terms & GRU != 0 || research & ANCESTRY == 0);

@@ -20,7 +20,7 @@ uint256 constant ALL_IN_BPS = 10_000;
 /// @param token An allowed ERC-20.
 /// @param priceInUnits In the token's smallest unit, above zero.
 /// @param conditions For which use and to which buyers it is sold.
-/// @param reservedFor The only account that may buy; zero for any.
+/// @param reservedFor The only account that may buy, for itself or as an agent; zero for any.
 /// @param deliverWithin Seconds from purchase to the end of delivery.
 /// @param disputeWithin Seconds from delivery to settlement.
 /// @param custodianShareInBps Hundredths of a percent of what remains after the fee; the rest is the patients'.

@@ -143,7 +143,7 @@ def answer_of(
     tree = ShareTree([volunteer.share for volunteer in volunteers])
     batch = dataset_of(seller, tree.subject, f"answer {name}").deposited(system.records, seller)
     price = len(volunteers) * request.price_per_patient
-    asked = Terms(request.token, price, reserved_for=request.buyer, security=price)._replace(**terms)
+    asked = Terms(request.token, price, reserved_for=system.requests.address, security=price)._replace(**terms)
     system.data_sales.fund(asked.token, asked.bond, {"from": seller})
     system.data_sales.list(asked, as_struct(batch.records[0]), batch.proof(0), {"from": seller})
     by_address = {volunteer.address: volunteer for volunteer in volunteers}

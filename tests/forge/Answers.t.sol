@@ -89,7 +89,7 @@ contract AnswersTest is Demand {
         Terms memory terms = _answerTerms(request, 2);
         terms.reservedFor = address(0);
         _refuseAsNoAnswer(terms);
-        terms.reservedFor = STRANGER;
+        terms.reservedFor = BUYER;
         _refuseAsNoAnswer(terms);
         terms = _answerTerms(request, 2);
         TestDollar other = new TestDollar(address(this));

@@ -140,7 +140,7 @@ abstract contract Demand is Market {
         terms = datasetTermsOf(token);
         terms.priceInUnits = uint128(patients * request.pricePerPatientInUnits);
         terms.securityInUnits = terms.priceInUnits;
-        terms.reservedFor = request.buyer;
+        terms.reservedFor = address(requests);
     }
 
     /// @dev Lists a dataset of these patients under these terms.

@@ -21,6 +21,9 @@ contract FreezeTest is Market {
     address private constant NEVER_ASKED = address(0xC1);
     uint256 private constant CONSENTING = 0;
     uint256 private constant FORGOTTEN = 1;
+    uint256 private constant UNSEEN = 30 minutes;
+    uint256 private constant LISTED_AFTER = UNSEEN + 2;
+    uint256 private constant SOON = 6;
 
     /// @dev What a patient did around a listing, in seconds.
     struct Story {
@@ -77,7 +80,7 @@ contract FreezeTest is Market {
     /// @notice A consent that held at the listing and ran out by itself costs nothing; one that had run out before, or was
     /// to begin later, does.
     function test_freeze_forfeits_byWhatTheConsentSaidAtTheListing() external {
-        uint40 now_ = uint40(block.timestamp);
+        uint40 now_ = uint40(block.timestamp + LISTED_AFTER - 1);
         uint256 unlisted = VM.snapshotState();
         _runOut(0, now_ + 2);
         _assertState(listing, IDataSales.ListingState.Frozen);
@@ -103,15 +106,31 @@ contract FreezeTest is Market {
         _refuseFreeze(CONSENTING, IDataSales.ListingState.Forfeited);
     }
 
+    /// @notice A consent taken back so shortly before the listing that the custodian may not have seen it costs nothing.
+    function test_freeze_keepsTheSecurity_whereARevocationOvertookTheListing() external {
+        for (uint256 nonce = 2; nonce < 4; ++nonce) {
+            uint256 unlisted = VM.snapshotState();
+            _revoke(PATIENT, CUSTODIAN, Lane.ResearchAndSale);
+            VM.warp(block.timestamp + UNSEEN + nonce - 2);
+            listing.terms.nonce = uint64(nonce);
+            listing = _list(CUSTODIAN, datasetOf(CUSTODIAN, listing.subject, 2), listing.terms);
+            listingId = listing.listingIdOf(address(sales));
+            _freeze(CONSENTING);
+            bool seen = nonce == 3;
+            _assertState(listing, seen ? IDataSales.ListingState.Forfeited : IDataSales.ListingState.Frozen);
+            VM.revertToState(unlisted);
+        }
+    }
+
     /// @notice Any grant and any revocation, before, at and after any listing: the security is lost exactly where the
-    /// consent had not changed since before the listing and did not permit it. In particular, a patient who consented at
-    /// the listing never costs it, and one who never did always does.
+    /// consent had not changed since half an hour before the listing and did not permit it. In particular, a patient who
+    /// consented at the listing never costs it, and one who never did always does.
     function testFuzz_freeze_forfeits_exactlyWhereTheCustodianWasWrong(Story memory story, uint256 aim) external {
         _bound(story, aim);
         _play(story);
         (bool consents, bool atListing) = (_permits(story, story.frozenAt), _permits(story, story.listedAt));
-        bool changed =
-            (story.grants && story.grantedAt >= story.listedAt) || (story.revokes && story.revokedAt >= story.listedAt);
+        bool changed = (story.grants && story.grantedAt + UNSEEN >= story.listedAt)
+            || (story.revokes && story.revokedAt + UNSEEN >= story.listedAt);
         VM.warp(story.frozenAt);
         if (consents) return _refuseConsenting(FORGOTTEN);
 
@@ -228,7 +247,7 @@ contract FreezeTest is Market {
     /// @dev Consent for this period now, a listing one second later, a freeze two seconds after that.
     function _runOut(uint40 start, uint40 end) private {
         _consent(NEVER_ASKED, CUSTODIAN, start, end);
-        VM.warp(block.timestamp + 1);
+        VM.warp(block.timestamp + LISTED_AFTER);
         listing.terms.nonce = 2;
         listing = _list(CUSTODIAN, datasetOf(CUSTODIAN, listing.subject, 2), listing.terms);
         listingId = listing.listingIdOf(address(sales));
@@ -311,21 +330,31 @@ contract FreezeTest is Market {
         VM.assertEq(token.balanceOf(address(sales)), credited, "nothing is left over");
     }
 
-    /// @dev Six seconds, so that what happens in one second, and right before and after, comes often.
+    /// @dev A few seconds around half an hour before the listing, and around it, so that what happens in one second, and
+    /// right before and after, comes often.
     function _bound(Story memory story, uint256 aim) private view {
         uint256 first = block.timestamp;
-        story.listedAt = first + 2;
-        story.frozenAt = first + 3 + aim % 4;
-        story.grantedAt = bounded(story.grantedAt, first, story.frozenAt);
-        story.revokedAt = bounded(story.revokedAt, story.grants ? story.grantedAt : first, story.frozenAt);
-        story.start = bounded(story.start, 0, 6) + first - 1;
+        story.listedAt = first + LISTED_AFTER;
+        story.frozenAt = story.listedAt + 1 + aim % 4;
+        uint256 last = SOON + 3 + story.frozenAt - story.listedAt;
+        uint256 granted = bounded(story.grantedAt, 0, last);
+        story.grantedAt = _second(story, granted);
+        story.revokedAt = _second(story, bounded(story.revokedAt, story.grants ? granted : 0, last));
+        story.start = bounded(story.start, 0, 6) + story.listedAt - 3;
         story.end = story.start + bounded(story.end, 1, 6);
         if (story.end <= story.grantedAt) story.end = story.grantedAt + 1;
     }
 
+    /// @dev The seconds of a story: the first few, and those from three before the listing on.
+    function _second(Story memory story, uint256 number) private view returns (uint256) {
+        return number < SOON ? block.timestamp + number : story.listedAt - 3 + number - SOON;
+    }
+
     /// @dev Grant, revocation and a new listing, in the order of their seconds; in one second the patient is first.
     function _play(Story memory story) private {
-        for (uint256 time = block.timestamp; time <= story.frozenAt; ++time) {
+        uint256 first = block.timestamp;
+        for (uint256 number = 0; block.timestamp < story.frozenAt; ++number) {
+            uint256 time = number < SOON ? first + number : story.listedAt - 3 + number - SOON;
             VM.warp(time);
             if (story.grants && story.grantedAt == time) {
                 _consent(NEVER_ASKED, CUSTODIAN, uint40(story.start), uint40(story.end));

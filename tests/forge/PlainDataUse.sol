@@ -45,8 +45,11 @@ library PlainDataUse {
         return (bits >> number) % 2 == 1;
     }
 
-    /// @dev NRES: anything. POA: ancestry alone. GRU: some research. HMB and DS: some research, not of ancestry.
+    /// @dev NRES: anything that there is. POA: ancestry alone. GRU: some research. HMB and DS: some, not of ancestry.
     function _permitsResearch(uint32 duoTerms, uint32 research) private pure returns (bool) {
+        for (uint8 kind = 10; kind < 32; ++kind) {
+            if (has(research, kind)) return false;
+        }
         if (has(duoTerms, 0)) return true;
         if (has(duoTerms, 4)) return research == 8;
         if (research == 0) return false;

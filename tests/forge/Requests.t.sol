@@ -49,7 +49,7 @@ contract RequestsTest is Demand {
     /// @notice A token that brings less than the budget.
     function test_ask_isRefused_whereTheTokenIsNotExact() external {
         FeeOnTransferToken bad = new FeeOnTransferToken();
-        sales.allowToken(bad, LEAST_REWARD);
+        sales.allowToken(bad, 1);
         bad.mint(BUYER, request.budgetInUnits);
         VM.prank(BUYER);
         bad.approve(address(requests), request.budgetInUnits);
@@ -230,6 +230,24 @@ contract RequestsTest is Demand {
         bytes memory refusal =
             abi.encodeWithSelector(IRequests.UseIsNotAsRequested.selector, _idOf(request), _idOf(listings[1]));
         _refuseTake(listings, purchases, refusal);
+    }
+
+    /// @notice For seven days after the end, so that the buyer can inspect what came last; and by {take} alone.
+    function test_take_isRefused_sevenDaysAfterTheEnd_andAnAnswerIsNotBoughtElsewhere() external {
+        _ask(request);
+        Listing[] memory listings = _two(2, 2);
+        IDataSales.Purchase[] memory purchases = _purchases(2);
+        VM.expectRevert(abi.encodeWithSelector(IDataSales.ReservedFor.selector, address(requests), BUYER));
+        VM.prank(BUYER);
+        sales.buy(listings[0], purchases[0]);
+
+        uint256 end = request.until + 7 days;
+        VM.warp(end);
+        _refuseTake(
+            listings, purchases, abi.encodeWithSelector(IRequests.RequestEnded.selector, _idOf(request), end, end)
+        );
+        VM.warp(end - 1);
+        _take(listings, purchases);
     }
 
     /// @notice The buyer's alone, and only with the buyer's leave to buy in his name.

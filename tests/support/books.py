@@ -135,7 +135,7 @@ class Books(RuleBasedStateMachine):
     def forfeits(self, offered: Offered, patient: str) -> bool:
         """Whether the consent that is missing had been missing all the time since before the listing."""
         consents, changed_at = self.consents[patient]
-        return not consents and changed_at < offered.listed_at
+        return not consents and changed_at + 1800 < offered.listed_at
 
     def tried(self, expected: Expected, call: Callable[[], T], then: Callable[[T], object] | None = None) -> T | None:
         """Call; it is refused by that very name, or done and written down."""

@@ -1121,11 +1121,11 @@ class JoinerDoesNotConsent(NamedRefusal):
 
 @dataclass(eq=False)
 class ListingDoesNotAnswer(NamedRefusal):
-    """`Requests`: The listing is not kept for the buyer, in the token and of a class that is asked for."""
+    """`Requests`: The listing is not kept for this contract, in the token and of a class that is asked for."""
 
     SELECTOR: ClassVar[bytes] = bytes.fromhex("c637fe8f")
     TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "bytes32")
-    NOTICE: ClassVar[str] = "The listing is not kept for the buyer, in the token and of a class that is asked for."
+    NOTICE: ClassVar[str] = "The listing is not kept for this contract, in the token and of a class that is asked for."
 
     request_id: bytes
     listing_id: bytes
@@ -1242,11 +1242,11 @@ class PurchasesMissing(NamedRefusal):
 
 @dataclass(eq=False)
 class RequestEnded(NamedRefusal):
-    """`Requests`: Nobody joins after the end of a request."""
+    """`Requests`: Nobody joins after the end of a request, and nothing is taken seven days after it."""
 
-    SELECTOR: ClassVar[bytes] = bytes.fromhex("e46e8f2f")
-    TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "uint40", "uint256")
-    NOTICE: ClassVar[str] = "Nobody joins after the end of a request."
+    SELECTOR: ClassVar[bytes] = bytes.fromhex("5618e812")
+    TYPES: ClassVar[tuple[str, ...]] = ("bytes32", "uint256", "uint256")
+    NOTICE: ClassVar[str] = "Nobody joins after the end of a request, and nothing is taken seven days after it."
 
     request_id: bytes
     until: int

@@ -44,7 +44,7 @@ class Screen:
     def show(self, document: Document, *views: RenderableType) -> None:
         """The result: the JSON document for programs, or the views for people."""
         if self.as_json:
-            self._write(json.dumps(document, indent=2, ensure_ascii=False))
+            self._write(_CONTROL.sub(_escaped, json.dumps(document, indent=2, ensure_ascii=False)))
             return
         for view in views:
             self._out.print(view, markup=False, highlight=False, soft_wrap=isinstance(view, str))

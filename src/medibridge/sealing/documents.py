@@ -25,6 +25,7 @@ __all__ = [
     "BLOCK_LIMIT",
     "MAX_DEPTH",
     "MAX_DOCUMENT",
+    "MOST_SMALL_ITEMS",
     "PAGE_SIZE",
     "decode",
     "digest_of",
@@ -44,6 +45,9 @@ MAX_PAGES: Final = 256
 MAX_DOCUMENT: Final = MAX_PAGES * PAGE_SIZE
 """No document is larger than this many bytes (252 million)."""
 
+MOST_SMALL_ITEMS: Final = 1 << 16
+"""A document holds no more items than these, and one for every 16 bytes: an item of a byte takes a hundred to read."""
+
 MAX_DEPTH: Final = 16
 """Arrays and maps nest at most this deep."""
 
@@ -58,7 +62,8 @@ def encode(value: object) -> bytes:
     tuples and mappings of these. The keys of one mapping are all of one kind: integers, text or
     bytes (among these, both orders that RFC 8949 knows for keys agree).
 
-    Raises `MalformedDocument` for any other value, deeper than `MAX_DEPTH` or longer than `MAX_DOCUMENT`.
+    Raises `MalformedDocument` for any other value, deeper than `MAX_DEPTH`, longer than `MAX_DOCUMENT`, or of more
+    items than `MOST_SMALL_ITEMS` allows.
     """
     try:
         data = cbor2.dumps(value, canonical=True)
@@ -94,11 +99,15 @@ def _check_shape(data: bytes) -> None:
         raise MalformedDocument(f"a document of {len(data)} bytes is longer than the {MAX_DOCUMENT} allowed")
     position, end = 0, len(data)
     expected = [1]  # items still to come, for each array or map that is open
+    spare = MOST_SMALL_ITEMS + end // 16
     while expected:
         if expected[-1] == 0:
             expected.pop()
             continue
         expected[-1] -= 1
+        spare -= 1
+        if spare < 0:
+            raise MalformedDocument(f"a document of {end} bytes holds too many items; ask its author for another")
         if position >= end:
             raise MalformedDocument(f"a document ends too early, after {end} bytes; fetch it again")
         head = data[position]

@@ -216,7 +216,7 @@ class SealedRecord:
 
 @dataclass(frozen=True)
 class WrongKey:
-    """The key of chunk `index` is not that of its ``keyHash``. Proving it publishes the delivered key and what it opens."""
+    """The key of chunk `index` is not that of its ``keyHash``. Proving it publishes the delivered key."""
 
     index: int
 

@@ -74,14 +74,16 @@ def test_freeze_leaves_the_security_when_consent_was_taken_back_in_the_second_of
     assert event_of(freeze(dataset, patient))[1][1] is False
 
 
-def test_freeze_forfeits_when_consent_was_taken_back_a_second_before_the_listing(
-    data_sales, hospital, patient, dataset_batch, sale_consent, terms, freeze, revoke, clock
+@pytest.mark.parametrize(("seconds", "forfeits"), [(1, False), (1800, False), (1801, True)])
+def test_freeze_forfeits_when_consent_was_taken_back_half_an_hour_before_the_listing(
+    data_sales, hospital, patient, dataset_batch, sale_consent, terms, freeze, revoke, clock, seconds, forfeits
 ):
+    """[attack] A revocation that overtakes the listing: an honest custodian could not have seen it."""
     revoke()
-    clock.pass_by(1)
+    clock.pass_by(seconds)
     dataset = listing_of(data_sales, hospital, dataset_batch, 0, terms._replace(security=terms.price))
 
-    assert event_of(freeze(dataset, patient))[1][1] is True
+    assert event_of(freeze(dataset, patient))[1][1] is forfeits
 
 
 def test_freeze_forfeits_when_consent_had_ended_at_the_listing_and_not_when_it_ended_later(

@@ -118,12 +118,12 @@ def test_answer_is_refused_when_the_listing_is_anothers_or_not_live(
         send()
 
 
-@pytest.mark.parametrize("kept_for", ["nobody", "another"])
-def test_answer_is_refused_when_the_listing_is_not_kept_for_the_buyer(
-    requests, data_sales, second_buyer, asked, other_answer, send, kept_for
+@pytest.mark.parametrize("kept_for", ["nobody", "the asker"])
+def test_answer_is_refused_when_the_listing_is_not_kept_for_requests(
+    requests, data_sales, buyer, asked, other_answer, send, kept_for
 ):
-    """[attack] Sold to others as well, the places might be taken when the buyer takes."""
-    reserved = "0x" + 40 * "0" if kept_for == "nobody" else second_buyer.address
+    """[attack] Sold to others as well, or to the asker with fewer patients than the request needs, or again and again."""
+    reserved = "0x" + 40 * "0" if kept_for == "nobody" else buyer.address
     other = other_answer(reserved_for=reserved)
 
     with reverts("ListingDoesNotAnswer", asked.id_at(requests), other.listing.id_at(data_sales)):

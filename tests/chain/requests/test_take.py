@@ -115,6 +115,26 @@ def test_take_works_after_the_end_and_when_the_budget_is_spent_to_the_last_unit(
     assert dollar.balanceOf(buyer) == had
 
 
+def test_take_is_refused_seven_days_after_the_end(requests, buyer, asked, answered, purchase, clock):
+    end = asked.until + 7 * 86_400
+    clock.move_to(end)
+
+    with reverts("RequestEnded", asked.id_at(requests), end, end):
+        requests.take(asked, [answered.listing], [purchase], {"from": buyer})
+
+
+def test_take_works_in_the_last_second_of_these_seven_days(requests, buyer, asked, answered, purchase, clock):
+    clock.move_to(asked.until + 7 * 86_400 - 1)
+
+    requests.take(asked, [answered.listing], [purchase], {"from": buyer})
+
+
+def test_answer_is_bought_by_take_alone(requests, data_sales, buyer, asked, answered, purchase):
+    """[attack] Around the fewest patients, and around the uses that they allowed."""
+    with reverts("ReservedFor", requests, buyer):
+        data_sales.buy(answered.listing, purchase, {"from": buyer})
+
+
 def test_take_is_refused_when_another_sends_it(
     requests, second_buyer, hospital, buyer, asked, answered, purchase, unchanged
 ):

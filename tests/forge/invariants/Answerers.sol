@@ -89,9 +89,9 @@ abstract contract Answerers is DemandLedger {
         cancelBelow(patientOf(dice.roll(PATIENTS)), dice.roll(2));
     }
 
-    /// @notice A patient makes all offers dead below a number that is so much later than the last.
-    function cancelBelow(address patient, uint256 later_) public {
-        uint64 nonce = _firstNonce[patient] + uint64(later_);
+    /// @notice A patient makes all offers dead below a number so many steps after the last.
+    function cancelBelow(address patient, uint256 step) public {
+        uint64 nonce = _firstNonce[patient] + uint64(step);
         bytes4 expected = nonce > _firstNonce[patient] ? WORKS : IStandingOffers.NonceNotLater.selector;
 
         VM.prank(patient);
@@ -175,7 +175,7 @@ abstract contract Answerers is DemandLedger {
         terms.priceInUnits = uint128(joiners.length * request.pricePerPatientInUnits);
         if (flaw == Flaw.OtherPrice) terms.priceInUnits += 1;
         terms.securityInUnits = terms.priceInUnits;
-        terms.reservedFor = flaw == Flaw.NotReserved ? address(0) : request.buyer;
+        terms.reservedFor = flaw == Flaw.NotReserved ? request.buyer : address(REQUESTS);
         terms.nonce = uint64(_datasets);
         return listingOf(custodian, datasetOf(custodian, Contributors.subjectOf(contributors), _datasets + 1), terms);
     }

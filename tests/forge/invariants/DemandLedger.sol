@@ -62,6 +62,7 @@ abstract contract DemandLedger {
     Requests internal immutable REQUESTS;
     FickleToken internal immutable FICKLE;
 
+    /// @notice How many verbs were called.
     uint256 public calls;
     IERC20[] internal _tokens;
     Demand[] internal _demands;

@@ -79,6 +79,7 @@ library DemandOutcomes {
                 RequestsHandler.take.selector,
                 abi.encodePacked(
                     IRequests.UseIsNotAsRequested.selector,
+                    IRequests.RequestEnded.selector,
                     IRequests.TooManyPatients.selector,
                     IDataSales.NotAnAgent.selector,
                     IDataSales.BuyerNotInGoodStanding.selector,

@@ -25,6 +25,7 @@ abstract contract Fairground is Ledger {
     address internal constant AGENT = address(0xA9);
     address internal constant STRANGER = address(0x57);
 
+    /// @notice How many verbs were called.
     uint256 public calls;
 
     /// @dev The clock mostly stands still; or goes on by up to an hour, or two days, or to the last second before an

@@ -24,7 +24,9 @@ contract FickleToken is ERC20 {
         Pretends
     }
 
+    /// @notice How it behaves now.
     Mood public mood;
+    /// @notice From and to whom it moves nothing.
     address public blocked;
     IOnTransfer private immutable CALLED;
 

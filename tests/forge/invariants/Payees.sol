@@ -16,6 +16,9 @@ import {Deal, KEPT, LOST, Offer, WORKS} from "./Ledger.sol";
 /// @title Everybody gets what is his, and anybody helps
 /// @notice Orders are closed, prices shared out, bonds released, credits withdrawn, listings frozen.
 abstract contract Payees is Buyers {
+    mapping(address patient => mapping(address seller => uint256)) internal _changedAt;
+    mapping(uint256 offer => mapping(uint256 contributor => uint256)) private _claimedSales;
+
     /// @notice Anybody settles; it works exactly from the deadline of a delivered order on.
     function settle(uint256 time, uint256 seed) external later(time) {
         _settle(diceOf(seed));
@@ -204,8 +207,6 @@ abstract contract Payees is Buyers {
         _sameCredit(listing.terms.token, share.payout);
     }
 
-    mapping(uint256 offer => mapping(uint256 contributor => uint256)) private _claimedSales;
-
     function _faultOfClaim(uint256 which, uint256 index) internal view returns (bytes4) {
         bool due = _claimedSales[which][index] < _offers[which].status.sold;
         return due ? WORKS : IPayouts.NothingToPay.selector;
@@ -291,14 +292,12 @@ abstract contract Payees is Buyers {
     {
         if (_consents(contributor.patient, offer.listing)) return (IDataSales.PatientConsents.selector, false);
         forfeits = offer.hadConsent & (1 << index) == 0
-            && _changedAt[contributor.patient][offer.listing.seller] < offer.status.listedAt;
+            && _changedAt[contributor.patient][offer.listing.seller] + 30 minutes < offer.status.listedAt;
         IDataSales.ListingState state = offer.status.state;
         bool freezable = state == IDataSales.ListingState.Live || state == IDataSales.ListingState.Withdrawn
             || (forfeits && state == IDataSales.ListingState.Frozen);
         return (freezable ? WORKS : IDataSales.NothingToFreeze.selector, forfeits);
     }
-
-    mapping(address patient => mapping(address seller => uint256)) internal _changedAt;
 
     /// @dev Mostly somebody who is credited, where there is one.
     function _creditorOf(Dice memory dice, IERC20 token) private view returns (address) {

@@ -264,6 +264,7 @@ contract RequestsHandler is Answerers, IOnTransfer {
         Demand storage demand = _demands[which];
         if (demand.status.state != IRequests.RequestState.Open) return (IRequests.RequestNotOpen.selector, 0);
         if (actor != demand.request.buyer) return (IRequests.NotTheAsker.selector, 0);
+        if (block.timestamp >= demand.request.until + 7 days) return (IRequests.RequestEnded.selector, 0);
         if (chosen.length != purchases.length) return (IRequests.PurchasesMissing.selector, 0);
         bool live = true;
         for (uint256 i = 0; i < chosen.length; ++i) {

@@ -11,6 +11,7 @@ from medibridge.sealing.documents import (
     BLOCK_LIMIT,
     MAX_DEPTH,
     MAX_DOCUMENT,
+    MOST_SMALL_ITEMS,
     PAGE_SIZE,
     decode,
     digest_of,
@@ -115,6 +116,14 @@ def test_decode_refuses_what_nests_too_deep():
 def test_decode_refuses_what_is_too_long():
     with pytest.raises(MalformedDocument, match=f"longer than the {MAX_DOCUMENT}"):
         decode(bytes(MAX_DOCUMENT + 1))
+
+
+def test_decode_refuses_a_document_of_many_tiny_items_before_it_builds_them() -> None:
+    """A hundred bytes of memory for each byte that a stranger published."""
+    assert len(decode(cbor2.dumps([0] * MOST_SMALL_ITEMS))) == MOST_SMALL_ITEMS
+    with pytest.raises(MalformedDocument, match="holds too many items"):
+        decode(cbor2.dumps([0] * (MOST_SMALL_ITEMS + MOST_SMALL_ITEMS // 8)))
+    assert len(decode(cbor2.dumps([bytes(32)] * 100_000))) == 100_000
 
 
 @pytest.mark.parametrize("value", [1.5, {1, 2}, 2**64, -(2**64) - 1, object(), nested(MAX_DEPTH + 1), "\ud800"])
