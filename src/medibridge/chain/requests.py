@@ -222,7 +222,7 @@ class Requests(BoundContract):
         return self._write(buyer, Requested, "ask", request.as_abi())
 
     def answer(self, seller: LocalAccount, request: Request, listing: Listing, joiners: Sequence[Joiner]) -> Answered:
-        """Answer with a dataset that the seller listed for the buyer; joiners in the order of its tree's leaves."""
+        """Answer with a dataset that the seller listed for this contract; joiners in the order of its tree's leaves."""
         each = [joiner.as_abi() for joiner in joiners]
         return self._write(seller, Answered, "answer", request.as_abi(), listing.as_abi(), each)
 

@@ -77,7 +77,11 @@ def keep_offers(
     unsound = [one for one in signed if one.offer.seller != responder.address]
     if unsound:
         raise UsageError(f"{len(unsound)} of {len(signed)} offers are for another custodian; nothing was kept")
-    paths = [keep_offer(session, offers, one) for one in signed]
+    requests = responder.bridge.system.requests
+    if unsigned := sum(not requests.is_signed(one.offer, one.signature) for one in signed):
+        told = f"{unsigned} of {len(signed)} offers are not signed by their patients for this market"
+        raise UsageError(f"{told}; nothing was kept")
+    paths = [keep_offer(session, offers, one, requests.offer_id(one.offer)) for one in signed]
     session.screen.show({"kept": [str(path) for path in paths]}, f"{len(paths)} offers are kept in {paths[0].parent}")
 
 
@@ -228,9 +232,14 @@ def retire(session: Session) -> None:
 
 
 def write_shares(dataset: Path, contributions: Iterable[Contribution]) -> Path:
-    """Write a share file for each patient, for the custodian alone to hand over; the folder beside the dataset."""
-    folder = make_directory(private_folder(dataset) / "shares")
-    for each in contributions:
+    """Write a share file for each patient, for the custodian alone to hand over; the folder beside the dataset.
+
+    It is named by the tree that the shares are of: a dataset is sealed anew for each answer.
+    """
+    given = list(contributions)
+    (subject,) = {each.subject for each in given}
+    folder = make_directory(private_folder(dataset) / "shares" / subject.hex()[:SHORT])
+    for each in given:
         write_file(folder / f"{each.patient}.json", each.to_json().encode(), "a share file")
     return folder
 

@@ -10,7 +10,7 @@ from eth_account.signers.local import LocalAccount
 
 from medibridge.chain import ListingState
 from medibridge.chain.events import Claimed
-from medibridge.chain.refusals import NothingToFreeze
+from medibridge.chain.refusals import NothingToFreeze, PatientConsents
 from medibridge.cli.amounts import in_words
 from medibridge.cli.files import read_file
 from medibridge.cli.options import command
@@ -29,6 +29,7 @@ _Custodian = Annotated[
 ]
 _Number = Annotated[int, typer.Option("--number", metavar="NUMBER", help="Tells several accounts of yours apart.")]
 _MOST = 1 << 20  # bytes of a file
+_NUMBERS = 16  # so many accounts of a custodian's are looked for
 
 
 def add_contributions(app: typer.Typer) -> None:
@@ -101,7 +102,7 @@ def freeze(
     session.screen.show(
         [dict(zip(("offer", "now", "credited"), (name, now, in_words(token, units)), strict=True))
          for name, now, units in rows],
-        table("Taken off the market", ("offer", "now", "credited to you"),
+        table("Listings of this dataset", ("offer", "now", "credited to you"),
               [(name[:SHORT], now, in_words(token, units)) for name, now, units in rows], right=("credited to you",)),
     )  # fmt: skip
 
@@ -112,6 +113,8 @@ def _frozen(party: Contributor, shared: SharedListing, share: Contribution) -> t
         forfeited = party.freeze(shared.listing, share).forfeited
     except NothingToFreeze:
         return shared.name, "frozen before", 0
+    except PatientConsents:
+        return shared.name, "not frozen: you consent to it", 0
     return shared.name, *(("forfeited", shared.listing.terms.security // 10) if forfeited else ("frozen", 0))
 
 
@@ -170,9 +173,9 @@ def contributor(session: Session) -> Contributor:
 
 
 def _own_payout(party: Contributor, share: Contribution, listings: list[SharedListing]) -> LocalAccount | None:
-    """The payout account, where it is the first of the party's own for that custodian, and can pay for gas."""
-    for custodian in {each.listing.custodian for each in listings}:
-        account = party.payout_account(custodian)
-        if Address(account.address) == share.payout and party.bridge.system.chain.balance(share.payout):
-            return account
-    return None
+    """The payout account, where it is one of the party's own for that custodian, and can pay for gas."""
+    if not party.bridge.system.chain.balance(share.payout):
+        return None
+    custodians = {each.listing.custodian for each in listings}
+    own = (party.payout_account(custodian, number) for custodian in custodians for number in range(_NUMBERS))
+    return next((account for account in own if Address(account.address) == share.payout), None)

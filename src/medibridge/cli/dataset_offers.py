@@ -107,7 +107,7 @@ def claims(
         medibridge dataset claims diabetes-2024 --key rowan
     """
     folder = private_folder(dataset) / "shares"
-    shares = [read_share(path) for path in sorted(folder.glob("*.json"))]
+    shares = [read_share(path) for path in sorted(folder.rglob("*.json"))]
     if not shares:
         raise UsageError(f"there are no share files in {folder}; seal the dataset, or answer with it, first")
     party = contributor(session)

@@ -12,7 +12,6 @@ from medibridge.cli.arguments import classes_in, purposes_in
 from medibridge.cli.data_use import BuyersOption, NotBuyersOption, kinds_in
 from medibridge.cli.files import make_directory, read_file, write_file
 from medibridge.cli.options import command
-from medibridge.cli.records import SHORT
 from medibridge.cli.screen import Document, table
 from medibridge.cli.session import Session
 from medibridge.errors import UsageError
@@ -171,10 +170,10 @@ def offers_in(session: Session, given: Path | None, *, must_exist: bool = True) 
     return [read_offer(path) for path in sorted(folder.glob("*.json"))]
 
 
-def keep_offer(session: Session, given: Path | None, signed: SignedOffer) -> Path:
-    """Keep an offer under the beginning of its signature: the same offer is kept once."""
+def keep_offer(session: Session, given: Path | None, signed: SignedOffer, offer_id: bytes) -> Path:
+    """Keep an offer whose signature was checked under its id: the same offer is kept once."""
     folder = make_directory(offers_folder(session, given))
-    path = folder / f"{signed.signature.hex()[: 2 * SHORT]}.json"
+    path = folder / f"{offer_id.hex()}.json"
     write_file(path, signed.to_json().encode(), "the offer")
     return path
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ from typing import BinaryIO, Final
 
 from eth_account.signers.local import LocalAccount
 
-from medibridge.chain import Listing, ListingId, ListingState, RequestId, RequestState
+from medibridge.chain import Listing, ListingId, ListingState, RequestId, RequestState, Terms
 from medibridge.chain.events import Answered, BondReleased
 from medibridge.chain.requests import Joiner
 from medibridge.errors import MalformedDocument, NotPermitted, Refusal, UsageError
@@ -56,20 +57,24 @@ class AnswerMade:
 
 @dataclass(frozen=True)
 class _Staged:
-    """An answer that is sealed: its joiners in the order of the tree, its record, and the nonce of its listing."""
+    """An answer that is sealed: its joiners in the order of the tree, its record, and the terms of its listing."""
 
     joiners: tuple[SignedOffer, ...] = field(repr=False)
     description: RecordDescription = field(repr=False)
-    nonce: int
+    terms: Terms
 
     def encode(self) -> bytes:
         joiners = [signed.to_json() for signed in self.joiners]
-        return documents.encode([joiners, encode_description(self.description), self.nonce])
+        return documents.encode([joiners, encode_description(self.description), json.dumps(self.terms.as_abi())])
 
     @classmethod
     def decode(cls, data: bytes) -> _Staged:
-        joiners, description, nonce = documents.decode(data)
-        return cls(tuple(map(SignedOffer.from_json, joiners)), decode_description(description), nonce)
+        joiners, description, terms = documents.decode(data)
+        return cls(
+            tuple(map(SignedOffer.from_json, joiners)),
+            decode_description(description),
+            Terms.from_abi(json.loads(terms)),
+        )
 
 
 class Responder(DatasetCustodian):
@@ -118,7 +123,7 @@ class Responder(DatasetCustodian):
         contributors: Iterable[Address],
         progress: Callable[[str], None] = _silent,
     ) -> AnswerMade:
-        """Answer a request with a dataset: seal, deposit, list for who asked, answer.
+        """Answer a request with a dataset: seal, deposit, list for the requests' contract, answer.
 
         Args:
             posted: the request.
@@ -129,7 +134,8 @@ class Responder(DatasetCustodian):
             progress: is told what is done now.
 
         All is checked before anything is sent, and what the contract refuses then is taken off the market again. A
-        call that was interrupted completes the answer when it is repeated.
+        call that was interrupted completes the answer when it is repeated; on other terms, it first takes back what it
+        had listed.
 
         Raises `NotPermitted` with what keeps patients out, `UsageError`, `SealingError`, `StorageError`, a `Refusal`,
         and `MalformedDocument` where the journal was altered.
@@ -144,20 +150,23 @@ class Responder(DatasetCustodian):
         try:
             chosen = self._chosen(posted, terms, offers, patients)
         except NotPermitted:
-            self._drop(posted, terms, staged)
+            self._drop(staged)
             raise
         tree = self._tree(posted, packed, chosen)
         if staged is None or staged.description.subject != tree.subject or not self._is_kept(staged):
-            self._drop(posted, terms, staged)
+            self._drop(staged)
             progress("sealing")
             sealed = self.seal_for(tree, archive, size, terms.data_class)
             by_patient = {signed.offer.patient: signed for signed in chosen}
             joiners = tuple(by_patient[share.patient] for share in tree.shares)
-            staged = self._stage(key, _Staged(joiners, sealed.description, secrets.randbits(64)))
-        listing = self._listing_of(posted, terms, staged)
+            staged = self._stage(key, _Staged(joiners, sealed.description, self._terms(posted, terms, len(joiners))))
+        elif staged.terms != self._terms(posted, terms, len(staged.joiners), staged.terms.nonce):
+            self._drop(staged)
+            staged = self._stage(key, replace(staged, terms=self._terms(posted, terms, len(staged.joiners))))
+        listing = self._listing(staged.description, staged.terms)
         if self._state(listing) not in {ListingState.NONE, ListingState.LIVE}:  # it was taken back
-            staged = self._stage(key, replace(staged, nonce=secrets.randbits(64)))
-            listing = self._listing_of(posted, terms, staged)
+            staged = self._stage(key, replace(staged, terms=replace(staged.terms, nonce=secrets.randbits(64))))
+            listing = self._listing(staged.description, staged.terms)
         if self._state(listing) is ListingState.NONE:
             progress("listing")
             self._offer(staged.description, listing.terms)
@@ -225,28 +234,41 @@ class Responder(DatasetCustodian):
             raise
 
     def _made(self, posted: PostedRequest, terms: AnswerTerms, packed: bytes, staged: _Staged) -> AnswerMade | None:
-        """The answer, where an earlier call has made it."""
-        listing = self._listing_of(posted, terms, staged)
-        answers = self._bridge.system.requests.answered(requestId=posted.request_id, listingId=self._id(listing))
-        return self._answer_made(listing, self._tree(posted, packed, staged.joiners), None) if answers else None
+        """The answer, where an earlier call has made it. Raises `NotPermitted` where it stands on other terms."""
+        listing = self._listing(staged.description, staged.terms)
+        name = self._id(listing)
+        if not self._bridge.system.requests.answered(requestId=posted.request_id, listingId=name):
+            return None
+        asked = self._terms(posted, terms, len(staged.joiners), staged.terms.nonce)
+        if staged.terms == replace(asked, reward=staged.terms.reward):  # the market may ask for another one by now
+            return self._answer_made(listing, self._tree(posted, packed, staged.joiners), None)
+        if self._state(listing) is ListingState.LIVE:
+            told = f"answer {name.hex()[:12]} with this dataset stands on other terms"
+            raise NotPermitted(f"{told}; end that offer first, or repeat its terms")
+        return None
 
     def _answer_made(self, listing: Listing, tree: ShareTree, event: Answered | None) -> AnswerMade:
         contributions = tuple(Contribution.in_tree(tree, share) for share in tree.shares)
         return AnswerMade(self._id(listing), listing, contributions, event)
 
-    def _drop(self, posted: PostedRequest, terms: AnswerTerms, staged: _Staged | None) -> None:
+    def _drop(self, staged: _Staged | None) -> None:
         """Take back what an earlier call had listed and cannot be answered with any more."""
-        if staged is not None and self._state(listing := self._listing_of(posted, terms, staged)) is ListingState.LIVE:
+        if staged is None:
+            return
+        listing = self._listing(staged.description, staged.terms)
+        if self._state(listing) is ListingState.LIVE:
             self._take_back(listing)
 
     def _take_back(self, listing: Listing) -> BondReleased:
         self.unlist(listing)
         return self.release_bond(listing)
 
-    def _listing_of(self, posted: PostedRequest, terms: AnswerTerms, staged: _Staged) -> Listing:
-        reward = self._bridge.system.data_sales.least_reward_of(posted.request.token)
-        whole = terms.for_request(posted, len(staged.joiners), reward=reward, nonce=staged.nonce)
-        return self._listing(staged.description, whole)
+    def _terms(self, posted: PostedRequest, terms: AnswerTerms, patients: int, nonce: int | None = None) -> Terms:
+        """Of a listing that answers now; with a fresh nonce, where none is given."""
+        system = self._bridge.system
+        reward = system.data_sales.least_reward_of(posted.request.token)
+        drawn = secrets.randbits(64) if nonce is None else nonce
+        return terms.for_request(posted, system.requests.address, patients, reward=reward, nonce=drawn)
 
     def _id(self, listing: Listing) -> ListingId:
         system = self._bridge.system

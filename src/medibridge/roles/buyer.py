@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from medibridge.chain import Listing, ListingId, ListingState, Order, OrderId, OrderState, Use
 from medibridge.chain.events import Bought, CreditWithdrawn, Refunded, WrongChunkProved, WrongKeyProved
+from medibridge.chain.refusals import OrderStateIsNot
 from medibridge.content import Contents
 from medibridge.errors import (
     AccessError,
@@ -220,13 +222,14 @@ class Buyer(Party):
             raise AccessError(f"the time to complain about {order} is over; the price is the seller's")
 
     def refund(self) -> list[Refunded]:
-        """Take back the price of every order that was not delivered in time."""
+        """Take back the price of every order that was not delivered in time, but what somebody refunded meanwhile."""
         sales, now = self._bridge.system.data_sales, self._bridge.system.chain.now()
-        return [
-            sales.refund(self._account, each.order, each.listing)
-            for each in self.purchases()
-            if each.state is OrderState.PAID and each.deadline <= now
-        ]
+        refunded = []
+        for each in self.purchases():
+            if each.state is OrderState.PAID and each.deadline <= now:
+                with suppress(OrderStateIsNot):
+                    refunded.append(sales.refund(self._account, each.order, each.listing))
+        return refunded
 
     def credit(self) -> int:
         """What is credited (refunds, and what was won in a dispute), in the token's smallest unit."""

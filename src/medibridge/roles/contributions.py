@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from eth_account.signers.local import LocalAccount
 
 from medibridge.chain import Listing, ListingId, ListingStatus, sales
 from medibridge.chain.events import Claimed, CreditWithdrawn, Frozen
+from medibridge.chain.refusals import NothingToPay
 from medibridge.errors import UsageError
 from medibridge.ids import Address, address, address_bytes
 from medibridge.roles.bridge import Bridge, Party
@@ -147,14 +149,18 @@ class Contributor(Party):
         return self.claim_by(self._account, contribution)
 
     def claim_by(self, account: LocalAccount, contribution: Contribution) -> list[Claimed]:
-        """As `claim`, sent and paid for by another account, such as the payout account itself."""
+        """As `claim`, sent and paid for by another account, such as the payout account itself.
+
+        What somebody else claims for the share meanwhile is passed over.
+        """
         share, proof = contribution.as_chain()
         data_sales = self._bridge.system.data_sales
-        return [
-            data_sales.claim(account, each.listing, share, proof)
-            for each in self.listings(contribution)
-            if each.status.sold > each.claimed
-        ]
+        claimed = []
+        for each in self.listings(contribution):
+            if each.due:
+                with suppress(NothingToPay):
+                    claimed.append(data_sales.claim(account, each.listing, share, proof))
+        return claimed
 
     def freeze(self, listing: Listing, contribution: Contribution) -> Frozen:
         """Take a dataset off the market that this patient does not consent to.

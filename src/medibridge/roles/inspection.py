@@ -202,6 +202,8 @@ class _Look:
             return _ok("reserved", "for nobody")
         if reserved_for == self._buyer:
             return _ok("reserved", "for you")
+        if reserved_for == self._system.requests.address:
+            return _warning("reserved", "for whoever asked for it: take it with `request take`")
         return _refused("reserved", f"for {reserved_for}")
 
     def buyer(self) -> Finding:

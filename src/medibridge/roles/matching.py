@@ -45,15 +45,20 @@ class AnswerTerms:
     deliver_within: int = DAY
     dispute_within: int = DAY
 
-    def for_request(self, posted: PostedRequest, patients: int, *, reward: int = 0, nonce: int = 0) -> Terms:
-        """The terms of a listing that answers with so many patients: kept for who asked, with a place for one order."""
+    def for_request(
+        self, posted: PostedRequest, requests: Address, patients: int, *, reward: int = 0, nonce: int = 0
+    ) -> Terms:
+        """The terms of a listing that answers with so many patients, with a place for one order.
+
+        It is kept for the contract of the `requests`, so that who asked buys it there or not at all.
+        """
         request = posted.request
         price = patients * request.price_per_patient
         return Terms(
             token=request.token,
             price=price,
             conditions=self.conditions or Conditions(purpose=request.use.purpose),
-            reserved_for=request.buyer,
+            reserved_for=requests,
             deliver_within=self.deliver_within,
             dispute_within=self.dispute_within,
             custodian_share=self.custodian_share,
@@ -105,7 +110,7 @@ class _Judge:
             data_class=self.terms.data_class,
             seal_id=SealId(_NOWHERE),
             manifest=Digest(_NOWHERE),
-            terms=self.terms.for_request(self.posted, patients),
+            terms=self.terms.for_request(self.posted, self.bridge.system.requests.address, patients),
         )
 
     def judge(self, signed: SignedOffer) -> Match:

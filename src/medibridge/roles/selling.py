@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from medibridge.chain import Conditions, Listing, ListingId, ListingState, ListingStatus, OrderState, Terms, Token
@@ -17,7 +18,7 @@ from medibridge.chain.events import (
     Settled,
     Unlisted,
 )
-from medibridge.chain.refusals import CreditTooLow
+from medibridge.chain.refusals import CreditTooLow, NothingToPay, OrderStateIsNot
 from medibridge.chain.sales import ANYBODY
 from medibridge.errors import NotEnoughFunds, RecordUnknown
 from medibridge.ids import Address, RecordDescription
@@ -173,35 +174,52 @@ class Seller(Party):
         """Look at every paid order: deliver to it, or say why not, since a delivery that fails gives the key away.
 
         Passed over are orders whose secret does not open, does not match its commitment or was used before; that
-        have less than 30 minutes left; whose consent is gone; and, on a public chain, those not final yet.
+        have less than 30 minutes left; whose consent is gone; and, on a public chain, those not final yet. Left out
+        are those that somebody else answered meanwhile. Where one fails, the others are still looked at, and the first
+        error is raised at the end.
         """
         desk = DeliveryDesk(self._bridge, self._account, self._identity.registered, MemoryJournal())
         orders, chain = self._orders(), self._bridge.system.chain
         for sale, _ in orders:
             desk.note(sale)
         last = chain.block_number() - chain.confirmations()
-        return [
-            desk.answer(sale) if block <= last else PassedOver(sale, Why.NOT_FINAL)
-            for sale, block in sorted(orders, key=lambda order: order[0].deadline)
-            if sale.state is OrderState.PAID
-        ]
+        answers: list[Delivered | PassedOver] = []
+        errors: list[Exception] = []
+        paid = [order for order in orders if order[0].state is OrderState.PAID]
+        for sale, block in sorted(paid, key=lambda order: order[0].deadline):
+            try:
+                with suppress(OrderStateIsNot):
+                    answers.append(desk.answer(sale) if block <= last else PassedOver(sale, Why.NOT_FINAL))
+            except Exception as error:  # noqa: BLE001 - one order must not stop the others
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        return answers
 
     def settle(self) -> list[Settled]:
-        """Settle every delivered order whose dispute window is over. `distribute` then credits everybody's part."""
+        """Settle every delivered order whose dispute window is over. `distribute` then credits everybody's part.
+
+        Left out is what somebody else settled meanwhile.
+        """
         sales, now = self._bridge.system.data_sales, self._bridge.system.chain.now()
-        return [
-            sales.settle(self._account, sale.order, sale.listing)
-            for sale in self.sales()
-            if sale.state is OrderState.DELIVERED and sale.deadline <= now
-        ]
+        settled = []
+        for sale in self.sales():
+            if sale.state is OrderState.DELIVERED and sale.deadline <= now:
+                with suppress(OrderStateIsNot):
+                    settled.append(sales.settle(self._account, sale.order, sale.listing))
+        return settled
 
     def distribute(self) -> list[Distributed]:
         """Credit treasury, custodian and a single patient with their parts of all that was settled.
 
-        The patients of a dataset claim theirs by themselves.
+        The patients of a dataset claim theirs by themselves. Left out is what somebody else distributed meanwhile.
         """
-        sales = self._bridge.system.data_sales
-        return [sales.distribute(self._account, each.listing) for each in self.listings() if each.waiting]
+        sales, distributed = self._bridge.system.data_sales, []
+        for each in self.listings():
+            if each.waiting:
+                with suppress(NothingToPay):
+                    distributed.append(sales.distribute(self._account, each.listing))
+        return distributed
 
     def earnings(self) -> Earnings:
         """Where the seller's money is: what can be withdrawn, what waits, and what is left as bonds."""

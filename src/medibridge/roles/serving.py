@@ -26,6 +26,7 @@ from medibridge.storage import Journal
 
 __all__ = ["Happening", "Service", "Trouble"]
 
+_DAY: Final = 24 * 60 * 60
 _LONGEST_WAIT: Final = 120.0  # seconds until something that failed is tried again: short, as seen from any deadline
 
 
@@ -64,11 +65,18 @@ class _Patience:
 
 @dataclass
 class _Task:
-    """An order to be looked after. Its deadline and state are as last seen."""
+    """An order to be looked after. Its deadline and state are as last seen; `over_since` is the block of then."""
 
     sale: Sale
     patience: _Patience = field(default_factory=_Patience)
     told: Why | None = None
+    over_since: int | None = None
+
+    @property
+    def turn(self) -> tuple[bool, float]:
+        """What never failed is first, the nearest deadline before others; then what waits longest for a repetition."""
+        failed = self.patience.failures > 0
+        return failed, self.patience.again_at if failed else self.sale.deadline
 
 
 class Service(Party):
@@ -161,7 +169,7 @@ class Service(Party):
         self._seen = set(self._book.listings)
 
     def _in_turn(self) -> list[_Task]:
-        """What can be tried now: first what never failed, and of that whose deadline is nearest."""
+        """What can be tried now, in its turn: so that nobody's orders keep another's from ever being repeated."""
         now, time_there = self._clock(), self._bridge.system.chain.now()
         due = [
             task
@@ -169,7 +177,7 @@ class Service(Party):
             if task.patience.again_at <= now
             and (task.sale.state is not OrderState.DELIVERED or task.sale.deadline <= time_there)
         ]
-        return sorted(due, key=lambda task: (task.patience.failures > 0, task.sale.deadline))
+        return sorted(due, key=lambda task: task.turn)
 
     def _try(self, order_id: OrderId | None, patience: _Patience, act: Callable[[], bool]) -> None:
         """Act once, and leave it in peace for a while where that failed, or told that nothing could be done."""
@@ -186,6 +194,10 @@ class Service(Party):
     def _serve(self, task: _Task) -> bool:
         """Do what an order's state asks for; whether there was nothing against it."""
         task.sale = sale = self._as_it_is(task.sale)
+        if sale.state is OrderState.NONE:
+            return False  # the node is behind the one that told of the purchase
+        if sale.state in {OrderState.PAID, OrderState.DELIVERED}:
+            task.over_since = None
         if sale.state is OrderState.PAID:
             return self._answer(task)
         if sale.state is OrderState.DELIVERED:
@@ -193,9 +205,8 @@ class Service(Party):
                 return True
             self._tell(self._bridge.system.data_sales.settle(self._account, sale.order, sale.listing))
         elif sale.state is OrderState.DISPUTED:
-            self._tell(PassedOver(sale, Why.DISPUTED))
-        self._finish(sale)
-        return True
+            self._pass_over(task, PassedOver(sale, Why.DISPUTED))
+        return self._finish(task)
 
     def _as_it_is(self, sale: Sale) -> Sale:
         status = self._bridge.system.data_sales.order_status(sale.order_id)
@@ -208,14 +219,32 @@ class Service(Party):
         if isinstance(answer, Delivered):
             self._tell(answer)
             return True
+        self._pass_over(task, answer)
+        if answer.why is Why.TOO_LATE and self._bridge.system.chain.now() < task.sale.deadline + _DAY:
+            return False  # what was sent before a crash may still be mined
+        if answer.why.for_good:
+            self._close(task.sale)
+        return answer.why.for_good
+
+    def _pass_over(self, task: _Task, answer: PassedOver) -> None:
+        """Tell why an order gets no key, once."""
         if answer.why is not task.told:
             self._tell(answer)
             task.told = answer.why
-        if answer.why.for_good:
-            self._finish(task.sale)
-        return answer.why.for_good
 
-    def _finish(self, sale: Sale) -> None:
+    def _finish(self, task: _Task) -> bool:
+        """Have an order that is over paid out, and close it when that is final: until then blocks may go away."""
+        chain = self._bridge.system.chain
+        newest = chain.block_number()
+        if task.over_since is None:
+            task.over_since = newest
+            self._to_distribute[task.sale.order.listing_id] = _Patience()
+        if newest < task.over_since + chain.confirmations():
+            return False
+        self._close(task.sale)
+        return True
+
+    def _close(self, sale: Sale) -> None:
         self._book.close_order(sale.order_id)
         del self._tasks[sale.order_id]
         self._to_distribute[sale.order.listing_id] = _Patience()
@@ -227,7 +256,8 @@ class Service(Party):
             if status.sold > status.distributed:
                 self._tell(sales.distribute(self._account, listing))
                 status = sales.listing_status(listing_id)
-            if is_over(status):
+            is_open = any(task.sale.order.listing_id == listing_id for task in self._tasks.values())
+            if is_over(status) and not is_open:
                 self._book.close_listing(listing_id)
         del self._to_distribute[listing_id]
         return True

@@ -6,6 +6,7 @@ import enum
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import product
 
 from medibridge.chain import Listing, ListingId, ListingState, OrderId, OrderState, Use
 from medibridge.chain.contract import Past
@@ -36,7 +37,7 @@ class Stage(enum.Enum):
 
 @dataclass(frozen=True)
 class SaleLine:
-    """One purchase of a record or dataset that the patient is in.
+    """One purchase of a record or dataset that the patient is in; one for each share, where there are several.
 
     `time` is that of the purchase, seconds since 1970. `price` was paid for the whole, `amount` is the patient's part
     of it, nothing of what was paid back; both in the token's smallest unit. `patients` share the sale. `use` is what
@@ -97,20 +98,22 @@ def statement_of(bridge: Bridge, patient: Address, contributions: Iterable[Contr
 
     All of it is read from the chain. What a share file is not given for cannot be found: it names nobody.
     """
-    places = {each.subject: each for each in contributions}
+    shares: dict[bytes, list[Contribution]] = {}
+    for each in {(one.subject, one.leaf): one for one in contributions}.values():
+        shares.setdefault(each.subject, []).append(each)
     sales, token = bridge.system.data_sales, bridge.system.token.address
     lines: list[SaleLine] = []
     elsewhere = 0
     times = _Times(bridge)
     for listing_id, listing in listings_in(sales.listed()).items():
-        if listing.subject != subject_of(patient) and listing.subject not in places:
-            continue
-        of_listing = list(_lines(bridge, times, listing_id, listing, places.get(listing.subject)))
+        of_patient: list[Contribution | None] = [None] if listing.subject == subject_of(patient) else []
+        of_patient += shares.get(listing.subject, [])
+        of_listing = list(_lines(bridge, times, listing_id, listing, of_patient)) if of_patient else []
         if listing.terms.token == token:
             lines += of_listing
         else:
-            elsewhere += len(of_listing)
-    accounts = {patient, *(each.payout for each in places.values())}
+            elsewhere += len({line.order_id for line in of_listing})
+    accounts = {patient, *(each.payout for several in shares.values() for each in several)}
     taken = [past.event for account in accounts for past in sales.past(CreditWithdrawn, token=token, account=account)]
     return Statement(
         token=token,
@@ -122,20 +125,24 @@ def statement_of(bridge: Bridge, patient: Address, contributions: Iterable[Contr
 
 
 def _lines(
-    bridge: Bridge, times: _Times, listing_id: ListingId, listing: Listing, share: Contribution | None
+    bridge: Bridge,
+    times: _Times,
+    listing_id: ListingId,
+    listing: Listing,
+    shares: Sequence[Contribution | None],
 ) -> Iterator[SaleLine]:
-    """Every purchase of one listing."""
+    """Every purchase of one listing, for each of the shares; None is the whole of a record about one patient."""
     sales = bridge.system.data_sales
     purchases: Sequence[Past[Bought]] = sales.past(Bought, listingId=listing_id)
     if not purchases:
         return
     status, each = sales.listing_status(listing_id), sales.parts_of(listing).patients
-    settled = [past.event.order_id for past in sales.past(Settled, listingId=listing_id)]
-    paid = status.distributed if share is None else sales.claimed_sales_of(listing_id, share.leaf)
-    for past in purchases:
+    paid = [status.distributed if share is None else sales.claimed_sales_of(listing_id, share.leaf) for share in shares]
+    settled = {past.event.order_id: place for place, past in enumerate(sales.past(Settled, listingId=listing_id))}
+    for past, (share, paid_sales) in product(purchases, list(zip(shares, paid, strict=True))):
         bought = past.event
         state = sales.order_status(OrderId(bought.order_id)).state
-        place = settled.index(bought.order_id) if state is OrderState.SETTLED else None
+        place = settled.get(bought.order_id)  # not by the state, which may be newer
         yield SaleLine(
             time=times[past.block],
             order_id=OrderId(bought.order_id),
@@ -148,7 +155,7 @@ def _lines(
             patients=1 if share is None else share.proof.size,
             price=bought.price_in_units,
             amount=0 if state in _PAID_BACK else _amount(each, share, place or 0),
-            stage=_PAID_BACK.get(state) or _stage(place, paid),
+            stage=_PAID_BACK.get(state) or _stage(place, paid_sales),
         )
 
 

@@ -113,10 +113,10 @@ def test_seal_stores_an_archive_that_its_listing_names_and_every_contributor_can
     proofs = json.loads((private / "proofs.json").read_text())
     assert (private / "proofs.json").stat().st_mode & 0o777 == 0o600
     assert set(proofs["proofs"]) == {address(account) for account in ACCOUNTS}
-    shares = [Contribution.from_json(path.read_text()) for path in (private / "shares").glob("*.json")]
+    shares = [Contribution.from_json(path.read_text()) for path in (private / "shares").rglob("*.json")]
     assert {share.patient for share in shares} == set(proofs["proofs"])
     assert {share.subject.hex() for share in shares} == {listing["contributors"]["subject"]}
-    assert {(path.stat().st_mode & 0o777) for path in (private / "shares").iterdir()} == {0o600}
+    assert {(path.stat().st_mode & 0o777) for path in (private / "shares").rglob("*.json")} == {0o600}
     subject, root = (bytes.fromhex(listing["contributors"][name]) for name in ("subject", "root"))
     for proof in proofs["proofs"].values():
         path = tuple((step["sum"], bytes.fromhex(step["hash"])) for step in proof["path"])

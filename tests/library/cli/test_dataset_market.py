@@ -3,6 +3,7 @@
 import csv
 import json
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 
@@ -65,7 +66,10 @@ def offered(square):
 
 
 def share_of(out, known, name):
-    return out.with_name(out.name + ".private") / "shares" / f"{address(known[name])}.json"
+    """The share file of the newest tree."""
+    folder = out.with_name(out.name + ".private") / "shares"
+    found = folder.glob(f"*/{address(known[name])}.json")
+    return max(found, key=lambda path: path.stat().st_mtime_ns)
 
 
 def bought_and_settled(town, offer):
@@ -286,6 +290,65 @@ def test_cancel_offers_wants_files_or_all(square, tmp_path):
     rubbish.write_bytes(b"\xff")
     for words in (("patient", "cancel-offers", rubbish), ("patient", "claim", rubbish)):
         assert "ask the" in town.run(*words, key="mara", code=2).err
+
+
+def test_keep_offers_keeps_what_its_patient_signed_under_the_whole_id(square, tmp_path):
+    """[attack] A signature of somebody else's choice neither gets in nor takes the place of a patient's offer."""
+    town, _, _ = square
+    options = ("--classes", "laboratory", "--least", "5.00", "--for", "90d", "-o", tmp_path / "offer.json")
+    town.run("patient", "standing-offer", "rowan", *options, key="joao")
+    kept = tmp_path / "kept"
+    (path,) = town.run(
+        "dataset", "keep-offers", tmp_path / "offer.json", "--offers", kept, key="rowan", json=True
+    ).document["kept"]
+    assert len(Path(path).stem) == 64
+    document = json.loads((tmp_path / "offer.json").read_text())
+    forged = tmp_path / "forged.json"
+    forged.write_text(json.dumps(document | {"least_in_units": 1}))
+    refused = town.run("dataset", "keep-offers", forged, "--offers", kept, key="rowan", code=2)
+    assert "1 of 1 offers are not signed by their patients" in refused.err
+    assert len(list(kept.iterdir())) == 1
+
+
+def test_claim_is_sent_by_a_payout_account_of_any_number_and_shares_of_two_trees_are_kept(square):
+    town, place, known = square
+    run = town.run
+    out = built(square, "numbered")
+    run("dataset", "seal", out, key="rowan")
+    payouts = [run("patient", "payout", "rowan", "--number", 3, key=each, json=True).document["payout"]
+               for each in PATIENTS]  # fmt: skip
+    lines = [f"{known[name]},{payout}" for name, payout in zip(PATIENTS, payouts, strict=True)]
+    (place / "numbered.csv").write_text("\n".join(["address,payout", *lines]))
+    first = share_of(out, known, "ines")
+    before = first.read_text()
+    run("dataset", "seal", out, "--payouts", place / "numbered.csv", key="rowan")
+    second = share_of(out, known, "ines")
+    assert second != first
+    assert first.read_text() == before
+    offer = run("dataset", "offer", out, "--price", "60.00", key="rowan", json=True).document["offer"]
+    run("local", "fund", payouts[0])
+    bought_and_settled(town, offer)
+    claimed = run("patient", "claim", second, key="ines")
+    assert "the chain shows" not in claimed.err
+    assert "15.60 TUSD" in claimed.out
+    assert run("dataset", "claims", out, key="rowan", json=True).document["claims"] == 2
+
+
+def test_freeze_goes_on_after_a_listing_to_which_the_patient_consents(square):
+    """[attack] A custodian lists for what is consented to first, and then for what is not."""
+    town, _, known = square
+    out = built(square, "twice")
+    town.run("dataset", "seal", out, key="rowan")
+    town.run("local", "advance", "1h")
+    offers = [
+        town.run("dataset", "offer", out, "--price", "9.00", "--purpose", why, key="rowan", json=True).document["offer"]
+        for why in ("HRESCH", "HMARKT")
+    ]
+    frozen = town.run("patient", "freeze", share_of(out, known, "joao"), "--yes", key="joao", json=True).document
+    assert [(each["offer"], each["now"]) for each in frozen] == [
+        (offers[0], "not frozen: you consent to it"),
+        (offers[1], "forfeited"),
+    ]
 
 
 def test_freeze_says_what_becomes_public_and_does_nothing_without_a_yes(square, offered):

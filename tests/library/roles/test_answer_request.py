@@ -49,7 +49,7 @@ def raw_answer(crowd: Crowd, posted, offers, *, listed=None, price: int | None =
     tree = responder._tree(posted, b"raw", listed or offers)
     sealed = responder.seal_for(tree, staged, len(staged.getvalue()), LABORATORY)
     reward = world.system.data_sales.least_reward_of(posted.request.token)
-    terms = TERMS.for_request(posted, len(offers), reward=reward, nonce=1)
+    terms = TERMS.for_request(posted, world.system.requests.address, len(offers), reward=reward, nonce=1)
     terms = terms if price is None else replace(terms, price=price, security=price)
     responder._offer(sealed.description, terms)
     listing = responder._listing(sealed.description, terms)
@@ -66,7 +66,7 @@ def test_answer_pays_every_joiner_the_same_and_uses_each_offer_once(world: World
     assert made.event is not None
     assert (made.event.patients, made.event.listing_id) == (5, made.listing_id)
     assert made.listing.terms.price == made.listing.terms.security == 5 * PER_PATIENT
-    assert made.listing.terms.reserved_for == world.buyer.address
+    assert made.listing.terms.reserved_for == world.system.requests.address
     assert {one.patient for one in made.contributions} == {person.address for person in crowd.people}
     assert {one.payout for one in made.contributions} == {signed.offer.payout for signed in offers}
     assert [crowd.offerer(crowd[0]).standing(signed.offer).left for signed in offers] == [2] * 5
@@ -367,3 +367,26 @@ def test_retire_leaves_answers_that_can_still_be_taken_and_those_that_were(world
     requester.take(first, [requester.inspect_answer(first, requester.answers(first)[0])])
     assert len(crowd.responder().retire()) == 1
     assert [one.state for one in requester.requests()] == [RequestState.TAKEN, RequestState.OPEN]
+
+
+def test_answer_takes_its_listing_back_when_it_is_repeated_on_other_terms(world: World, crowd: Crowd) -> None:
+    posted, offers = crowd.ask(), crowd.offers()
+    with pytest.raises(Cut):
+        answer(crowd, posted, offers, bridge=cut_before(world, "answer"))
+    (first,) = world.system.data_sales.listed()
+    other = AnswerTerms(LABORATORY, custodian_share=1_000)
+    made = answer(crowd, posted, offers, terms=other)
+    assert made.listing.terms.custodian_share == 1_000
+    assert world.system.data_sales.listing_status(first.listing_id).state is ListingState.RELEASED
+    assert world.system.data_sales.listing_status(made.listing_id).state is ListingState.LIVE
+    assert crowd.responder().earnings().in_bonds == made.listing.terms.bond
+    assert len(world.system.records.deposits(world.hospital.address)) == 1
+
+
+def test_answer_that_stands_is_kept_when_it_is_repeated_on_other_terms(world: World, crowd: Crowd) -> None:
+    posted, offers = crowd.ask(), crowd.offers()
+    made = answer(crowd, posted, offers)
+    with pytest.raises(NotPermitted, match="stands on other terms"):
+        answer(crowd, posted, offers, terms=AnswerTerms(LABORATORY, custodian_share=1_000))
+    assert world.system.data_sales.listing_status(made.listing_id).state is ListingState.LIVE
+    assert len(world.system.data_sales.listed()) == 1

@@ -163,3 +163,13 @@ def test_purchase_is_unknown_when_the_name_is_nobodys_or_anybodys(world: World, 
     sold(world)
     with pytest.raises(RecordUnknown, match="0 purchases have a name"):
         world.buyer.purchase(name)
+
+
+def test_refund_goes_on_when_somebody_was_faster(world: World, monkeypatch) -> None:
+    what = inspected(world)
+    one, other = world.buyer.buy(what), world.buyer.buy(what)
+    world.travel_to(other.deadline)
+    purchases = world.buyer.purchases()
+    world.system.data_sales.refund(world.accounts["stranger"], one.order, one.listing)
+    monkeypatch.setattr(world.buyer, "purchases", lambda: purchases)
+    assert [each.order_id for each in world.buyer.refund()] == [other.order_id]

@@ -232,3 +232,25 @@ def test_what_was_sold_is_claimed_when_the_listing_is_frozen(world: World, crowd
     crowd.contributor(crowd[0]).freeze(offer.listing, mine[crowd[0].address])
     for person in crowd.people:
         assert len(crowd.contributor(person).claim(mine[person.address])) == 1
+
+
+def test_claim_sends_nothing_where_nothing_is_due(world: World, crowd: Crowd, dataset) -> None:
+    """[attack] Whoever lists the dataset for one unit makes nobody pay gas for claims of nothing."""
+    crowd.custodian().offer_dataset(dataset.description, 1)
+    settled_sale(world, crowd)
+    mine = contributions_in(dataset)[crowd[0].address]
+    contributor = crowd.contributor(crowd[0])
+    assert [(shared.status.sold, shared.due) for shared in contributor.listings(mine)] == [(0, 0), (1, 0)]
+    assert contributor.claim(mine) == []
+
+
+def test_claim_goes_on_where_somebody_was_faster(
+    world: World, crowd: Crowd, dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled_sale(world, crowd)
+    mine = contributions_in(dataset)[crowd[0].address]
+    contributor = crowd.contributor(crowd[0])
+    seen = contributor.listings(mine)
+    assert len(crowd.contributor(crowd[1]).claim(mine)) == 1
+    monkeypatch.setattr(contributor, "listings", lambda contribution: seen)
+    assert contributor.claim(mine) == []

@@ -12,7 +12,7 @@ from medibridge import Buyer, PurposeOfUse
 from medibridge.chain import Order, OrderState, Use
 from medibridge.chain.events import Bought, Delivered
 from medibridge.errors import RecordAltered, RecordUnknown
-from medibridge.ids import Digest, digest_of_cid
+from medibridge.ids import Cid, Digest, cid_of, digest_of_cid
 from medibridge.roles.deliveries import Why
 from medibridge.roles.orders import order_info
 from medibridge.sealing.hpke import seal_to
@@ -112,6 +112,40 @@ def test_deliver_serves_the_others_when_one_order_is_rubbish(world: World) -> No
     purchase = world.buyer.buy(world.buyer.inspect(world.buyer.offers()[-1]))
     bought(world, world.second_buyer, offered, committed=bytes(32), sealed=b"x" * 32)
     assert [one.order_id for one in world.patient.deliver()] == [purchase.order_id]
+
+
+def test_deliver_serves_the_others_and_then_tells_when_one_order_fails(world: World) -> None:
+    offered = listing(world)
+    failing = bought(world, world.second_buyer, offered, committed=commitment(b"t" * 32), sealed=b"t" * 32)
+    purchase = world.buyer.buy(world.buyer.inspect(world.buyer.offers()[-1]))
+    cid = cid_of(Digest(failing.sealed_secret))
+
+    def broken(asked: Cid) -> None:
+        if asked == cid:
+            raise ZeroDivisionError
+
+    world.store.before_get = broken
+    with pytest.raises(ZeroDivisionError):
+        world.patient.deliver()
+    assert state_of(world, purchase.order_id) is OrderState.DELIVERED
+    assert state_of(world, failing.order_id) is OrderState.PAID
+
+
+def test_deliver_serves_the_others_when_somebody_was_faster(world: World) -> None:
+    """As where the same seller also serves: the first order is delivered while its secret is fetched."""
+    offered = listing(world)
+    first = bought(world, world.second_buyer, offered, committed=commitment(b"t" * 32), sealed=b"t" * 32)
+    purchase = world.buyer.buy(world.buyer.inspect(world.buyer.offers()[-1]))
+    (sale,) = [each for each in world.patient.sales() if each.order_id == first.order_id]
+
+    def faster(asked: Cid) -> None:
+        world.store.before_get = lambda asked: None
+        market, account = world.system.data_sales, world.accounts["patient"]
+        market.deliver(account, sale.order, sale.listing, bytes(32))
+
+    world.store.before_get = faster
+    assert [one.order_id for one in world.patient.deliver()] == [purchase.order_id]
+    assert state_of(world, first.order_id) is OrderState.DELIVERED
 
 
 @pytest.mark.parametrize(("left", "deliveries"), [(HALF_AN_HOUR, 1), (HALF_AN_HOUR - 1, 0), (0, 0)])

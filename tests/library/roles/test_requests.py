@@ -14,12 +14,15 @@ from medibridge.chain.refusals import (
     BudgetExceeded,
     InvalidRequest,
     NotAnAnswer,
+    RequestEnded,
     RequestNotOpen,
     RequestStillOpen,
+    ReservedFor,
     TooFewPatients,
 )
 from medibridge.errors import AccessError, BlockAltered, BlockMissing, NotEnoughFunds, RecordUnknown, UsageError
 from medibridge.ids import cid_of, digest_of_cid
+from medibridge.roles.inspection import Verdict
 from medibridge.roles.matching import AnswerTerms
 from medibridge.roles.requests import EVERYBODY, profile_in, wanted_by
 
@@ -224,3 +227,28 @@ def test_requests_stop_for_nobody_when_one_has_a_number_without_a_name(
     world.chain.send(world.accounts["buyer"], requests._contract.functions.ask(tuple(strange)))
     assert len(requests.requested()) == 2
     assert crowd.requester().requests() == [posted] == crowd.responder().requests()
+
+
+def test_take_alone_buys_an_answer_and_inspect_says_so(world: World, crowd: Crowd) -> None:
+    posted = crowd.ask()
+    made = answered(crowd, posted, crowd.people[:3])
+    requester = crowd.requester()
+    (answer,) = requester.answers(posted)
+    inspected = requester.inspect_answer(posted, answer)
+    (found,) = [finding for finding in inspected.findings if finding.about == "reserved"]
+    assert (found.verdict, "request take" in found.seen) == (Verdict.WARNING, True)
+    with pytest.raises(ReservedFor):
+        requester.buy(inspected)
+    assert world.system.requests.patients_of(posted.request_id, made.listing_id) == 3
+
+
+def test_take_is_refused_from_seven_days_after_the_end_on(world: World, crowd: Crowd) -> None:
+    posted = crowd.ask()
+    answered(crowd, posted, crowd.people[:3])
+    requester = crowd.requester()
+    (answer,) = requester.answers(posted)
+    inspected = requester.inspect_answer(posted, answer)
+    world.travel_to(posted.request.until + 7 * DAY)
+    with pytest.raises(RequestEnded) as caught:
+        requester.take(posted, [inspected])
+    assert caught.value.until == posted.request.until + 7 * DAY

@@ -15,11 +15,11 @@ from web3.providers.eth_tester import EthereumTesterProvider
 from world import DAY, LABORATORY, PRICE, RESEARCH, WatchedStore, World, sold, twin_of
 
 from medibridge import Bridge, Chain, MemoryJournal, PurposeOfUse, System
-from medibridge.chain import Order, OrderId, OrderState, StopGround, Use
+from medibridge.chain import Order, OrderId, OrderState, OrderStatus, StopGround, Use
 from medibridge.chain.events import Delivered, Distributed, Listed, Settled
 from medibridge.errors import BlockMissing, ChainUnreachable, StoreUnreachable
 from medibridge.ids import Cid, Digest, cid_of, digest_of_cid
-from medibridge.roles.deliveries import Why
+from medibridge.roles.deliveries import DeliveryDesk, Why
 from medibridge.roles.order_book import OrderBook
 from medibridge.roles.orders import order_info
 from medibridge.roles.serving import Service
@@ -306,6 +306,55 @@ def test_look_goes_to_new_orders_first_when_old_ones_fail_slowly(world: World) -
     assert len(slow) == 3, "the secret and the manifest of the new order, and one that had failed before"
 
 
+def test_look_repeats_what_waits_longest_when_many_orders_fail_slowly(world: World) -> None:
+    """[attack] Refundable orders whose secrets cannot be had, with nearer deadlines: another must have its turn too."""
+    world.patient.offer(twin_of(world), PRICE, places=6)
+    for _ in range(5):
+        badly_bought(world, committed=commitment(b"t" * 32), sealed=None)
+    victim = buys(world)
+    cid = cid_of(Digest(world.system.data_sales.bought(orderId=victim.order_id)[0].sealed_secret))
+    block, running = world.blocks.pop(cid), serving(world)
+
+    def dawdle(asked: Cid) -> None:
+        running.clock.now += 0 if asked in world.blocks else 30
+
+    world.store.before_get = dawdle
+    running.look()
+    world.blocks[cid] = block
+    for _ in range(6):
+        running.look()
+    assert state_of(world, victim.order_id) is OrderState.DELIVERED
+
+
+def test_look_tries_again_when_the_node_does_not_know_an_order_yet(world: World, monkeypatch) -> None:
+    sales, running = world.system.data_sales, serving(world)
+    purchase, status = sold(world), world.system.data_sales.order_status
+    monkeypatch.setattr(sales, "order_status", lambda order_id: OrderStatus(OrderState.NONE, 0, bytes(26)))
+    assert running.look() == []
+    monkeypatch.setattr(sales, "order_status", status)
+    assert [each.order_id for each in running.look()] == [purchase.order_id]
+
+
+def test_look_settles_a_delivery_that_was_mined_when_it_was_too_late_to_send_one(world: World) -> None:
+    purchase, running = sold(world), serving(world)
+    world.travel_to(purchase.deadline - HALF_AN_HOUR + 1)
+    assert [each.why for each in running.look()] == [Why.TOO_LATE]
+    assert running.look() == []
+    masked, account = right_key(world, purchase), world.accounts["patient"]
+    world.travel_to(world.system.data_sales.deliver(account, purchase.order, purchase.listing, masked).deadline)
+    assert [type(each) for each in running.look()] == [Settled, Distributed]
+
+
+def test_look_forgets_what_was_too_late_a_day_after_its_deadline(world: World) -> None:
+    purchase, running = sold(world), serving(world)
+    world.travel_to(purchase.deadline + DAY - 1)
+    assert [each.why for each in running.look()] == [Why.TOO_LATE]
+    assert list(running.service._book.orders) == [purchase.order_id]
+    world.travel(1)
+    assert running.look() == []
+    assert running.service._book.orders == {}
+
+
 def test_look_says_nothing_when_somebody_was_faster(world: World) -> None:
     purchase, running = sold(world), serving(world)
 
@@ -468,6 +517,45 @@ def test_look_tells_that_a_purchase_is_not_final_and_delivers_when_it_is(world: 
     for _ in range(3):
         world.travel(1)
     assert [each.order_id for each in running.look()] == [purchase.order_id]
+
+
+def test_look_settles_again_when_the_chain_takes_a_settlement_back(world: World) -> None:
+    bridge = Bridge(System(Public(EthereumTesterProvider(world.tester)), world.system.deployment), world.store)
+    purchase = sold(world)
+    (delivered,) = world.patient.deliver()
+    for _ in range(3):
+        world.travel(1)
+    world.travel_to(delivered.deadline)
+    snapshot, running = world.tester.take_snapshot(), serving(world, bridge=bridge)
+    assert [type(each) for each in running.look()] == [Settled, Distributed]
+    assert running.look() == []
+    world.tester.revert_to_snapshot(snapshot)
+    assert state_of(world, purchase.order_id) is OrderState.DELIVERED
+    assert [type(each) for each in running.look()] == [Settled, Distributed]
+    assert running.look() == []
+    assert list(running.service._book.orders) == [purchase.order_id]
+    for _ in range(3):
+        world.travel(1)
+    assert running.look() == []
+    assert running.service._book.orders == {}
+
+
+class Stalled(Chain):
+    """A node of a public chain."""
+
+    def is_local(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(("left", "late"), [(HALF_AN_HOUR, False), (HALF_AN_HOUR - 1, True)])
+def test_answer_knows_that_it_is_too_late_when_the_node_stands_still(world: World, left: int, late: bool) -> None:
+    purchase, patient = sold(world), world.patient
+    bridge = Bridge(System(Stalled(EthereumTesterProvider(world.tester)), world.system.deployment), world.store)
+    key, (sale,) = patient._identity.registered, patient.sales()
+    wall = purchase.deadline - left + 0.5
+    desk = DeliveryDesk(bridge, world.accounts["patient"], key, MemoryJournal(), clock=lambda: wall)
+    answer = desk.answer(sale)
+    assert answer.why is Why.TOO_LATE if late else isinstance(answer, Delivered)
 
 
 def test_update_waits_for_the_first_final_block_when_the_chain_is_short(world: World) -> None:

@@ -123,3 +123,19 @@ def test_refund_leaves_what_was_delivered(world: World) -> None:
     world.travel(3 * DAY)
     assert world.buyer.refund() == []
     assert world.buyer.purchase(purchase.name).state is OrderState.DELIVERED
+
+
+def test_settle_and_distribute_go_on_when_somebody_was_faster(world: World, monkeypatch) -> None:
+    stranger, market = world.accounts["stranger"], world.system.data_sales
+    purchases = [sold(world), sold(world)]
+    world.patient.deliver()
+    world.travel(2 * DAY)
+    sales = world.patient.sales()
+    market.settle(stranger, purchases[0].order, purchases[0].listing)
+    monkeypatch.setattr(world.patient, "sales", lambda: sales)
+    assert [each.order_id for each in world.patient.settle()] == [purchases[1].order_id]
+
+    listings = world.patient.listings()
+    market.distribute(stranger, purchases[0].listing)
+    monkeypatch.setattr(world.patient, "listings", lambda: listings)
+    assert [each.listing_id for each in world.patient.distribute()] == [purchases[1].order.listing_id]

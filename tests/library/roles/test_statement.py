@@ -144,3 +144,44 @@ def test_by_month_has_every_month_between(stages) -> None:
         "2026-02": {first: 9, second: 1},
     }
     assert Statement(Digest(b""), (), 0, 0, 0).by_month() == {}  # type: ignore[arg-type]
+
+
+def test_statement_counts_every_share_of_one_dataset_once(world: World) -> None:
+    """A guardian with two children in it, who gives one of the files twice."""
+    crowd = Crowd(world, 3)
+    crowd.consent()
+    sealed = sealed_by(crowd)
+    crowd.custodian().offer_dataset(sealed.description, PRICE)
+    world.buyer.buy(world.buyer.inspect(world.buyer.offers()[-1]))
+    crowd.custodian().deliver()
+    world.travel(DAY + 1)
+    crowd.custodian().settle()
+    one, two = (Contribution.in_tree(sealed.shares, share) for share in sealed.shares.shares[:2])
+    crowd.contributor(crowd[0]).claim(two)
+
+    alone = statement_of(world.bridge, crowd[0].address, [one])
+    both = statement_of(world.bridge, crowd[0].address, [one, two, one])
+
+    assert [line.stage for line in both.lines] == [Stage.WAITING, Stage.CREDITED]
+    assert both.total(Stage.WAITING) == alone.total(Stage.WAITING) == both.total(Stage.CREDITED)
+    assert both.withdrawable == both.total(Stage.CREDITED) > alone.withdrawable == 0
+
+
+def test_statement_is_read_when_a_sale_is_settled_meanwhile(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.patient.offer(twin_of(world), PRICE)
+    purchase = world.buyer.buy(world.buyer.inspect(world.buyer.offers()[-1]))
+    world.patient.deliver()
+    world.travel(DAY + 1)
+    sales = world.system.data_sales
+    status_of = sales.order_status
+
+    def settled_first(order_id):
+        if status_of(order_id).state is OrderState.DELIVERED:
+            sales.settle(world.accounts["stranger"], purchase.order, purchase.listing)
+        return status_of(order_id)
+
+    monkeypatch.setattr(sales, "order_status", settled_first)
+    (line,) = statement_of(world.bridge, world.patient.address).lines
+    assert line.stage is Stage.IN_ESCROW
+    (line,) = statement_of(world.bridge, world.patient.address).lines
+    assert line.stage is Stage.WAITING
