@@ -122,7 +122,7 @@ def test_answer_is_refused_when_the_listing_is_anothers_or_not_live(
 def test_answer_is_refused_when_the_listing_is_not_kept_for_requests(
     requests, data_sales, buyer, asked, other_answer, send, kept_for
 ):
-    """[attack] Sold to others as well, or to the asker with fewer patients than the request needs, or again and again."""
+    """[attack] Sold to others as well, or to the asker with fewer patients than the request needs, or again."""
     reserved = "0x" + 40 * "0" if kept_for == "nobody" else buyer.address
     other = other_answer(reserved_for=reserved)
 
