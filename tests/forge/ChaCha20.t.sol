@@ -6,6 +6,7 @@ import {VM, bounded} from "./Cheats.sol";
 import {PlainChaCha20} from "./PlainChaCha20.sol";
 
 /// @notice Two blocks in a word against one word at a time.
+/// forge-config: ci.fuzz.runs = 2000
 contract ChaCha20Test {
     /// @notice RFC 8439, appendix A.1: the vectors 2, 3 and 4, which have a zero nonce and are not block 0.
     function test_applyTo_givesTheKeyStream_ofRfc8439() external pure {

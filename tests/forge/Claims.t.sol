@@ -10,6 +10,7 @@ import {Contributor, Contributors} from "./Contributors.sol";
 import {Market} from "./Market.sol";
 
 /// @notice What the contributors of a dataset get, whoever claims, whenever and as often as he likes.
+/// forge-config: ci.fuzz.runs = 2000
 contract ClaimsTest is Market {
     using Contributors for *;
 

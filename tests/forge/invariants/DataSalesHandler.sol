@@ -4,7 +4,6 @@ pragma solidity 0.8.37;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {IConsents} from "../../../contracts/interfaces/IConsents.sol";
 import {IDataSales} from "../../../contracts/interfaces/IDataSales.sol";
-import {Lane} from "../../../contracts/types/PurposeOfUse.sol";
 import {RecordDescription} from "../../../contracts/types/Record.sol";
 import {Listing, Order} from "../../../contracts/types/Sale.sol";
 import {VM} from "../Cheats.sol";
@@ -79,10 +78,7 @@ contract DataSalesHandler is Payees, IOnTransfer {
         (address patient, address seller) = (patientOf(dice.roll(PATIENTS)), _granteeOf(dice));
         (bool found, uint256 which) = _dealIn(dice, IDataSales.OrderState.Paid, false);
         if (found && dice.roll(2) == 0) (patient, seller) = _aPatientOf(_offers[_deals[which].offer]);
-        _changedAt[patient][seller] = block.timestamp;
-
-        VM.prank(patient);
-        CONSENTS.revoke(IConsents.Revocation(patient, seller, Lane.ResearchAndSale, 0, 0));
+        _takeBack(patient, seller);
     }
 
     /// @notice An institution is suspended, or reinstated; no more than one at a time.

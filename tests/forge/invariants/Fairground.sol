@@ -8,6 +8,7 @@ import {IConsents} from "../../../contracts/interfaces/IConsents.sol";
 import {IDataSales} from "../../../contracts/interfaces/IDataSales.sol";
 import {IPayouts} from "../../../contracts/interfaces/IPayouts.sol";
 import {TestDollar} from "../../../contracts/mocks/TestDollar.sol";
+import {Lane} from "../../../contracts/types/PurposeOfUse.sol";
 import {Listing} from "../../../contracts/types/Sale.sol";
 import {VM} from "../Cheats.sol";
 import {Dice, diceOf} from "./Dice.sol";
@@ -27,6 +28,7 @@ abstract contract Fairground is Ledger {
 
     /// @notice How many verbs were called.
     uint256 public calls;
+    mapping(address patient => mapping(address seller => uint256)) internal _changedAt;
 
     /// @dev The clock mostly stands still; or goes on by up to an hour, or two days, or to the last second before an
     /// order's deadline, or the first after it.
@@ -82,6 +84,14 @@ abstract contract Fairground is Ledger {
             _accounts.push(patientOf(i));
             _accounts.push(payoutOf(i));
         }
+    }
+
+    /// @dev A patient takes a consent back.
+    function _takeBack(address patient, address seller) internal {
+        _changedAt[patient][seller] = block.timestamp;
+
+        VM.prank(patient);
+        CONSENTS.revoke(IConsents.Revocation(patient, seller, Lane.ResearchAndSale, 0, 0));
     }
 
     function _mint(IERC20 token, address account, uint256 amountInUnits) internal {

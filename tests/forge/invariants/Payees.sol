@@ -16,7 +16,6 @@ import {Deal, KEPT, LOST, Offer, WORKS} from "./Ledger.sol";
 /// @title Everybody gets what is his, and anybody helps
 /// @notice Orders are closed, prices shared out, bonds released, credits withdrawn, listings frozen.
 abstract contract Payees is Buyers {
-    mapping(address patient => mapping(address seller => uint256)) internal _changedAt;
     mapping(uint256 offer => mapping(uint256 contributor => uint256)) private _claimedSales;
 
     /// @notice Anybody settles; it works exactly from the deadline of a delivered order on.
@@ -61,7 +60,7 @@ abstract contract Payees is Buyers {
         uint256 which = _boughtDataset(dice);
         Offer storage offer = _offers[which];
         if (!_isDataset(offer)) return;
-        uint256 index = dice.roll(_goods[offer.good].contributors.length);
+        uint256 index = _contributorIn(dice, offer);
         Contributor memory contributor = _goods[offer.good].contributors[index];
         (bytes4 expected, bool forfeits) = _faultOfFreeze(offer, contributor, index);
         Share memory share = Contributors.shareOf(contributor);
@@ -191,11 +190,11 @@ abstract contract Payees is Buyers {
         Offer storage offer = _offers[which];
         Listing memory listing = offer.listing;
         (,, uint256 each) = _partsOf(listing);
-        uint256 due = Math.mulDiv(offer.status.sold * each, share.share, proof.total);
 
         VM.prank(STRANGER);
         try SALES.claim(listing, share, proof) {
             _meet(expected, WORKS);
+            uint256 due = Math.mulDiv(offer.status.sold * each, share.share, proof.total);
             uint256 amountInUnits = due - _claimed[which][index];
             _claimed[which][index] = due;
             _claimedSales[which][index] = offer.status.sold;
@@ -297,6 +296,17 @@ abstract contract Payees is Buyers {
         bool freezable = state == IDataSales.ListingState.Live || state == IDataSales.ListingState.Withdrawn
             || (forfeits && state == IDataSales.ListingState.Frozen);
         return (freezable ? WORKS : IDataSales.NothingToFreeze.selector, forfeits);
+    }
+
+    /// @dev Mostly a contributor who does not consent, where there is one.
+    function _contributorIn(Dice memory dice, Offer storage offer) private view returns (uint256 index) {
+        uint256 count = _goods[offer.good].contributors.length;
+        uint256 first = dice.roll(count);
+        for (uint256 i = 0; i < count && dice.roll(4) != 0; ++i) {
+            index = (first + i) % count;
+            if (!_consents(_goods[offer.good].contributors[index].patient, offer.listing)) return index;
+        }
+        return first;
     }
 
     /// @dev Mostly somebody who is credited, where there is one.

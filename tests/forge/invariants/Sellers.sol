@@ -36,6 +36,7 @@ abstract contract Sellers is Fairground {
             (listing, which) = (offer.listing, offer.good);
         }
         if (!dice.isRare()) _provide(listing);
+        if (_goods[which].contributors.length != 0 && dice.roll(4) == 0) _overtake(dice, listing, which);
         bytes4 expected = _faultOfListing(listing, which, again, _credit[listing.terms.token][listing.seller]);
         BatchProof memory proof = BatchProof(_goods[which].batchRoot, 0, new bytes32[](0));
 
@@ -148,6 +149,14 @@ abstract contract Sellers is Fairground {
         if (deal.status.state != IDataSales.OrderState.Paid) return IDataSales.OrderStateIsNot.selector;
         if (!bySeller) return IDataSales.NotTheSeller.selector;
         return block.timestamp < deal.status.deadline ? WORKS : IDataSales.DeadlinePassed.selector;
+    }
+
+    /// @dev A contributor takes consent back shortly before the listing: as late as the seller need not have seen it, or a
+    /// second earlier.
+    function _overtake(Dice memory dice, Listing memory listing, uint256 good) private {
+        uint256 index = dice.roll(_goods[good].contributors.length);
+        _takeBack(_goods[good].contributors[index].patient, listing.seller);
+        VM.warp(block.timestamp + dice.roll(2) * (30 minutes + dice.roll(2)));
     }
 
     function _provide(Listing memory listing) private {
