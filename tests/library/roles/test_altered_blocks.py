@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from world import DAY, LABORATORY, PRICE, TREAT, WatchedStore, World, laboratory_message
 
 from medibridge import Patient
-from medibridge.errors import BlockAltered, MediBridgeError, RecordAltered
+from medibridge.errors import AccessError, BlockAltered, MediBridgeError, RecordAltered
 from medibridge.ids import Cid
 from medibridge.storage import MemoryStore
 
@@ -53,7 +53,10 @@ def grantee_reads(world: World) -> object:
 def buyer_reads(world: World) -> object:
     (offer,) = world.buyer.offers()
     (purchase,) = world.buyer.purchases()
-    return world.buyer.inspect(offer).size, world.buyer.open(purchase).to_bytes()
+    inspected = world.buyer.inspect(offer)
+    if inspected.refused:  # such as for the seller's key card, which is no part of the record
+        raise AccessError("; ".join(finding.seen for finding in inspected.refused))
+    return inspected.size, world.buyer.open(purchase).to_bytes()
 
 
 def patient_seals(world: World) -> object:
