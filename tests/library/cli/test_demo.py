@@ -1,7 +1,6 @@
 """The demo: every outcome is tried, so what it prints is what is the case."""
 
 import json
-import time
 
 import pytest
 from typer.testing import CliRunner
@@ -12,10 +11,8 @@ from medibridge.cli.story import CHAPTERS
 
 @pytest.fixture(scope="module")
 def played():
-    began = time.process_time()
     result = CliRunner().invoke(app, ["demo", "--json"])
     assert result.exit_code == 0, result.output
-    assert time.process_time() - began < 20  # seconds of this process, whatever else the machine does
     return json.loads(result.stdout), result.stderr
 
 
